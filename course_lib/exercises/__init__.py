@@ -1,0 +1,1 @@
+"""Exercises, one module per lesson: statement, stages, reference, mutants, hints."""

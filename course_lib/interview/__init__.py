@@ -1,0 +1,1 @@
+"""Interview practice: the question bank and how it is shown."""

@@ -1,0 +1,120 @@
+"""Evidence: what an answer rests on, a claim that some lesson prints or a primary source, and where it is found.
+
+Lessons are read as text (notebooks/src/NN_*.py and course_lib/exercises/lesson_NN.py), so looking up a reference runs
+no lesson and imports no model. References into a lesson whose file is not written yet are allowed, and marked planned.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+CLAIM = re.compile(r"C(\d\d)\.\d+")
+EXERCISE = re.compile(r"(\d\d)\.\d+ \w+")
+_CLAIM_CALL = re.compile(r"""\bclaim\(\s*["'](C\d\d\.\d+)["']""")
+_HEADING = re.compile(r"# #{1,5} (\d+\.\d+\S*(?: .*)?)")  # in the percent format a Markdown line starts with "# "
+_EXERCISE_ID = re.compile(r"""\bid\s*=\s*["'](\d\d\.\d+ \w+)["']""")
+_ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+_DOI = re.compile(r"doi:(10\.\d{4,9}/\S+)")
+_PAGE = re.compile(r"\S.* <(https://\S+)>")
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the files of one lesson offer to refer to; None where the file is not written yet."""
+
+    notebook: str | None = None
+    """File name of the built notebook, "07_fusing_modalities.ipynb"."""
+    claims: dict[str, str] | None = None
+    """Claim id to the numbered heading it stands under ("" before the first one)."""
+    sections: tuple[str, ...] = ()
+    """Every numbered heading, "7.9 Evidence", in order."""
+    exercises: frozenset[str] | None = None
+    """Exercise ids, "07.1 fuse"."""
+
+
+NOT_WRITTEN = Targets()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One reference, resolved."""
+
+    ref: str
+    """As written in the bank: "C07.2", "arXiv:1702.01992", "doi:10.1109/...", "Title <https://...>"."""
+    url: str | None = None
+    """Where it is; for a claim the notebook and its heading's anchor; None while the lesson is planned."""
+    section: str = ""
+    """Heading over the claim's cell; empty for a source and for a planned claim."""
+    planned: bool = False
+    """True for a claim of a lesson that is not written yet."""
+
+    @property
+    def is_claim(self) -> bool:
+        """Whether a cell of this course shows it, and not a paper."""
+        return CLAIM.fullmatch(self.ref) is not None
+
+
+def scan_targets(root: Path) -> dict[str, Targets]:
+    """Read every lesson source and exercise module under the repository `root`; the keys are "00", "01", ..."""
+    sources = {path.name[:2]: path for path in sorted((root / "notebooks" / "src").glob("[0-9][0-9]_*.py"))}
+    modules = {path.stem[-2:]: path for path in (root / "course_lib" / "exercises").glob("lesson_[0-9][0-9].py")}
+    return {number: _scan(sources.get(number), modules.get(number)) for number in sorted({*sources, *modules})}
+
+
+def find_evidence(ref: str, targets: dict[str, Targets]) -> Evidence:
+    """Resolve one reference.
+
+    ValueError when it has none of the four forms; LookupError when it names a claim that its lesson does not make.
+    """
+    if match := CLAIM.fullmatch(ref):
+        return _find_claim(ref, targets.get(match[1], NOT_WRITTEN))
+    for pattern, address in ((_ARXIV, "https://arxiv.org/abs/"), (_DOI, "https://doi.org/"), (_PAGE, "")):
+        if match := pattern.fullmatch(ref):
+            return Evidence(ref, url=address + match[1])
+    raise ValueError(
+        f"evidence {ref!r} has no known form; write a claim (C07.2), an arXiv id (arXiv:1702.01992), a DOI (doi:10.…) "
+        "or a page (Title <https://…>)"
+    )
+
+
+def exercise_is_planned(exercise: str, targets: dict[str, Targets]) -> bool:
+    """Whether the exercise's lesson is not written yet; ValueError for a wrong form, LookupError for a wrong name."""
+    match = EXERCISE.fullmatch(exercise)
+    if match is None:
+        raise ValueError(f"exercise {exercise!r} is not an id; write lesson, number and name like '07.1 fuse', or null")
+    known = targets.get(match[1], NOT_WRITTEN).exercises
+    if known is not None and exercise not in known:
+        module = f"course_lib/exercises/lesson_{match[1]}.py"
+        raise LookupError(f"exercise {exercise!r} is not in {module}; that file has {_listing(known)}")
+    return known is None
+
+
+def _find_claim(ref: str, lesson: Targets) -> Evidence:
+    if lesson.claims is None:
+        return Evidence(ref, planned=True)
+    if ref not in lesson.claims:
+        raise LookupError(
+            f"claim {ref} is in no cell of {lesson.notebook}; that lesson claims {_listing(lesson.claims)}"
+        )
+    section = lesson.claims[ref]
+    anchor = "#" + section.replace(" ", "-") if section else ""  # JupyterLab's anchors keep case and punctuation
+    return Evidence(ref, url=f"{lesson.notebook}{anchor}", section=section)
+
+
+def _scan(source: Path | None, module: Path | None) -> Targets:
+    exercises = None if module is None else frozenset(_EXERCISE_ID.findall(module.read_text(encoding="utf-8")))
+    if source is None:
+        return Targets(exercises=exercises)
+    claims, sections = {}, [""]
+    text = source.read_text(encoding="utf-8")
+    for match in re.finditer(rf"^{_HEADING.pattern}$|{_CLAIM_CALL.pattern}", text, re.MULTILINE):
+        heading, claim = match.groups()
+        if heading is not None:
+            sections.append(heading.strip())
+        else:
+            claims.setdefault(claim, sections[-1])
+    return Targets(f"{source.stem}.ipynb", claims, tuple(sections[1:]), exercises)
+
+
+def _listing(ids: object) -> str:
+    return ", ".join(sorted(ids)) or "none"

@@ -1,0 +1,200 @@
+"""Questions in a notebook: think first, then reveal the 60-second answer and what it rests on.
+
+The page is drawn from one neutral list of blocks, once as Markdown for a built notebook and once as HTML for the live
+view. The live view replaces the text of one HTML widget and never uses an Output widget, so what a strict comparison
+of the notebook sees does not depend on what the reader clicked.
+"""
+
+import os
+from html import escape
+from typing import NamedTuple
+
+import ipywidgets as widgets
+from IPython.display import Markdown, display
+
+from course_lib.interview.evidence import Evidence
+from course_lib.interview.questions import load_questions
+from course_lib.interview.record import DEPTHS, LANGUAGES, Question
+
+WORDS = {
+    "en": {
+        "screen": "screen",
+        "onsite": "onsite",
+        "staff": "staff",
+        "answer": "60-second answer",
+        "key_points": "Key points",
+        "follow_ups": "Follow-ups",
+        "wrong_answer": "Wrong answer",
+        "exercise": "Practise it: exercise {}",
+        "claim": "see claim {} in section {}",
+        "planned": "claim {}, in a lesson not written yet",
+        "reveal": "Reveal",
+        "hide": "Hide",
+        "think": "Say your answer aloud, one minute, then press Reveal.",
+    },
+    "zh": {
+        "screen": "初筛",
+        "onsite": "现场",
+        "staff": "资深",
+        "answer": "60 秒回答",
+        "key_points": "要点",
+        "follow_ups": "追问",
+        "wrong_answer": "常见错误回答",
+        "exercise": "动手练习：{}",
+        "claim": "见 {1} 节的论断 {0}",
+        "planned": "论断 {}，所在课程尚未完成",
+        "reveal": "显示答案",
+        "hide": "隐藏答案",
+        "think": "先出声回答一分钟，再按“显示答案”。",
+    },
+}
+PARTS = ("answer", "key_points", "follow_ups", "wrong_answer")
+_BADGE = {"screen": "#1b6e3c", "onsite": "#7a4a00", "staff": "#6b2b8f"}  # white text on each: contrast above 6 to 1
+
+
+class Line(NamedTuple):
+    """One paragraph or list entry: what stands in bold, what follows, what it rests on."""
+
+    lead: str
+    text: str
+    evidence: tuple[Evidence, ...] = ()
+
+
+def show_questions(lesson: str, language: str = "en") -> None:
+    """Show a lesson's questions, from screen to staff: a view to practise with, or Markdown with COURSE_STATIC=1.
+
+    lesson: two digits, "07". language: "en" or "zh"; the live view can switch, a built notebook shows English and adds
+    the Chinese answers as a second block for "zh".
+    """
+    questions = sorted(load_questions(lesson), key=lambda question: DEPTHS.index(question.depth))
+    _check_language(language)
+    if os.environ.get("COURSE_STATIC") != "1":
+        display(QuestionView(questions, language).widget)
+        return
+    for each in dict.fromkeys(("en", language)):
+        display(Markdown("\n\n---\n\n".join(as_markdown(question, each) for question in questions)))
+
+
+def as_markdown(question: Question, language: str = "en", *, parts: tuple[str, ...] = PARTS) -> str:
+    """The question in both languages, then `parts` of its answer in `language`: plain Markdown, no HTML."""
+    _check_language(language)
+    words, other = WORDS[language], next(each for each in LANGUAGES if each != language)
+    head = f"**{question.id}** · {words[question.depth]} · **{question.question[language]}**"
+    lines = [head, question.question[other]]
+    for title, entries in blocks(question, language, parts):
+        lines.append(f"*{title}*")
+        texts = [_markdown_line(entry, question, language) for entry in entries]
+        lines.append("\n".join(f"- {text}" for text in texts) if len(texts) > 1 else texts[0])
+    if question.exercise is not None:
+        lines.append(words["exercise"].format(question.exercise))
+    return "\n\n".join(lines)
+
+
+def as_html(question: Question, language: str = "en", *, revealed: bool = True) -> str:
+    """The same page as HTML: the question alone, or with its whole answer."""
+    _check_language(language)
+    words = WORDS[language]
+    badge = f'<span style="background:{_BADGE[question.depth]};color:#fff;border-radius:4px;padding:1px 8px">'
+    lines = [f"<p>{badge}{words[question.depth]}</span> {question.id}</p>"]
+    lines.append(f"<p><b>{escape(question.question[language])}</b></p>")
+    if not revealed:
+        return "".join([*lines, f"<p>{words['think']}</p>"])
+    for title, entries in blocks(question, language, PARTS):
+        texts = [_html_line(entry, question, language) for entry in entries]
+        body = "".join(f"<li>{text}</li>" for text in texts)
+        lines.append(f"<p><i>{title}</i></p>" + (f"<ul>{body}</ul>" if len(texts) > 1 else f"<p>{texts[0]}</p>"))
+    if question.exercise is not None:
+        lines.append(f"<p>{escape(words['exercise'].format(question.exercise))}</p>")
+    return "".join(lines)
+
+
+def blocks(question: Question, language: str, parts: tuple[str, ...]) -> list[tuple[str, list[Line]]]:
+    """Title and lines of each part of the answer, in the order of `parts`."""
+    wrong = question.wrong_answer
+    lines = {
+        "answer": [Line("", question.answer[language])],
+        "key_points": [Line("", point[language], point.evidence) for point in question.key_points],
+        "follow_ups": [Line(each.question[language], each.answer[language]) for each in question.follow_ups],
+        "wrong_answer": [Line(wrong.statement[language], wrong.why[language], wrong.evidence)],
+    }
+    if unknown := [part for part in parts if part not in lines]:
+        raise ValueError(f"no part {unknown} of an answer; there are {', '.join(lines)}")
+    return [(WORDS[language][part], lines[part]) for part in parts]
+
+
+def cite(evidence: Evidence, question: Question, language: str) -> tuple[str, str | None]:
+    """What a reader sees of a reference, and its link: an anchor for a claim of the question's own lesson."""
+    words = WORDS[language]
+    if evidence.planned:
+        return words["planned"].format(evidence.ref), None
+    if not evidence.is_claim:
+        return evidence.ref.partition(" <")[0], evidence.url
+    label = words["claim"].format(evidence.ref, evidence.section.split()[0]) if evidence.section else evidence.ref
+    notebook, _, anchor = str(evidence.url).partition("#")
+    own = anchor and notebook.startswith(f"{question.lesson}_")
+    return label, f"#{anchor}" if own else evidence.url
+
+
+class QuestionView:
+    """One question at a time, with Reveal, Previous, Next and a language switch; `widget` is what to display."""
+
+    def __init__(self, questions: list[Question], language: str = "en") -> None:
+        _check_language(language)
+        self.questions, self.index, self.revealed = questions, 0, False
+        self.page = widgets.HTMLMath()
+        self.position = widgets.HTML()
+        self.previous = widgets.Button(icon="arrow-left", tooltip="previous question", layout={"width": "3em"})
+        self.next = widgets.Button(icon="arrow-right", tooltip="next question", layout={"width": "3em"})
+        self.reveal = widgets.Button(button_style="primary")
+        options = [(name, code) for code, name in LANGUAGES.items()]
+        self.language = widgets.ToggleButtons(options=options, value=language, style={"button_width": "6em"})
+        self.previous.on_click(lambda _: self.go_to(self.index - 1))
+        self.next.on_click(lambda _: self.go_to(self.index + 1))
+        self.reveal.on_click(lambda _: self.turn())
+        self.language.observe(lambda _: self.draw(), "value")
+        bar = widgets.HBox([self.previous, self.position, self.next, self.language])
+        self.widget = widgets.VBox([bar, self.page, self.reveal])
+        self.draw()
+
+    def go_to(self, index: int) -> None:
+        """Turn to another question, its answer hidden; the first and the last stay where they are."""
+        self.index, self.revealed = min(max(index, 0), len(self.questions) - 1), False
+        self.draw()
+
+    def turn(self) -> None:
+        """Show the answer, or hide it again."""
+        self.revealed = not self.revealed
+        self.draw()
+
+    def draw(self) -> None:
+        """Put the state into the widgets."""
+        language = self.language.value
+        self.page.value = as_html(self.questions[self.index], language, revealed=self.revealed)
+        self.position.value = f"{self.index + 1} / {len(self.questions)}"
+        self.reveal.description = WORDS[language]["hide" if self.revealed else "reveal"]
+        self.previous.disabled = self.index == 0
+        self.next.disabled = self.index == len(self.questions) - 1
+
+
+def _markdown_line(line: Line, question: Question, language: str) -> str:
+    lead = f"**{line.lead}** " if line.lead else ""
+    cited = [cite(evidence, question, language) for evidence in line.evidence]
+    links = [f"[{label}]({url})" if url else label for label, url in cited]
+    return f"{lead}{line.text}" + (f" ({'; '.join(links)})" if links else "")
+
+
+def _html_line(line: Line, question: Question, language: str) -> str:
+    lead = f"<b>{escape(line.lead)}</b> " if line.lead else ""
+    cited = [cite(evidence, question, language) for evidence in line.evidence]
+    links = [_anchor(label, url) if url else escape(label) for label, url in cited]
+    return f"{lead}{escape(line.text)}" + (f" ({'; '.join(links)})" if links else "")
+
+
+def _anchor(label: str, url: str) -> str:
+    target = "" if url.startswith("#") else ' target="_blank" rel="noopener"'
+    return f'<a href="{escape(url)}"{target}>{escape(label)}</a>'
+
+
+def _check_language(language: str) -> None:
+    if language not in LANGUAGES:
+        raise ValueError(f"language {language!r} is not in the bank; try one of {', '.join(LANGUAGES)}")

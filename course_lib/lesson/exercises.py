@@ -1,0 +1,69 @@
+"""Exercises: run a learner's function through staged tests and say what to look at next.
+
+`check` prints one line and never raises, so an untouched notebook runs from top to bottom. Every piece of advice has a
+mutant, a typical wrong answer that must trigger it; tests/test_exercises.py runs them all.
+"""
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One thing to write, the tests for it, and the wrong answers those tests must catch."""
+
+    id: str
+    """Lesson, number and name of the function to write: "07.1 fuse"."""
+    task: str
+    """What to write, with shapes, in a sentence or two; the mock interview reads it aloud."""
+    stages: tuple[Callable, ...]
+    """Each takes the learner's function and raises AssertionError with advice. Cheapest mistake first."""
+    reference: Callable
+    mutants: dict[str, Callable] = field(default_factory=dict)
+    """Typical wrong answers, keyed by a part of the advice that each must trigger."""
+    hints: tuple[str, ...] = ()
+    """From a nudge to nearly the code."""
+    difficulty: int = 1
+    """1 to 3, shown as ●○○ to ●●●."""
+    minutes: int = 5
+    """Time to give it before looking at the last hint."""
+
+
+def check(exercise: Exercise, answer: Callable) -> bool:
+    """Print ✓, ✗ with advice, or ○ for a stub that still raises NotImplementedError. Returns whether it passed."""
+    for number, stage in enumerate(exercise.stages, start=1):
+        try:
+            stage(answer)
+        except NotImplementedError:
+            print(f"○ {exercise.id}  not attempted yet")
+            return False
+        except AssertionError as advice:
+            print(f"✗ {exercise.id}  stage {number} of {len(exercise.stages)}: {_first_line(advice)}")
+            return False
+        except Exception as error:  # the learner's own code failed: say where, keep the notebook running
+            print(f"✗ {exercise.id}  stage {number} of {len(exercise.stages)}: {_describe(error)}")
+            return False
+    print(f"✓ {exercise.id}  passed")
+    return True
+
+
+def hint(exercise: Exercise, level: int = 0) -> None:
+    """Print hint `level` (1 is a nudge, the last is nearly the code); level 0 says how many there are."""
+    count = len(exercise.hints)
+    if level == 0:
+        dots = "●" * exercise.difficulty + "○" * (3 - exercise.difficulty)
+        print(f"{exercise.id}  {dots}  {exercise.minutes} minutes  hints: level=1 to level={count}")
+        return
+    if not 1 <= level <= count:
+        raise ValueError(f"{exercise.id} has hints 1 to {count}; level={level} is none of them")
+    print(f"hint {level} of {count}: {exercise.hints[level - 1]}")
+
+
+def _describe(error: Exception) -> str:
+    line = traceback.extract_tb(error.__traceback__)[-1].lineno
+    return f"your code raised {type(error).__name__} (line {line}): {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

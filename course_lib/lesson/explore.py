@@ -1,0 +1,84 @@
+"""Explorers: a pure drawing function plus sliders.
+
+The figure is a `widgets.Image` whose bytes are replaced, never an Output widget: what a strict comparison of the
+notebook sees stays the same however often it is redrawn. With COURSE_STATIC=1 one figure is drawn at the defaults; that
+is how notebooks are built and checked, and what a reader without a kernel sees.
+"""
+
+import inspect
+import os
+from collections.abc import Callable
+from typing import Any
+
+import ipywidgets as widgets
+from IPython.display import display
+from matplotlib.figure import Figure
+
+from course_lib.lesson.figures import png, show
+
+SLIDER_STEPS = 100
+
+
+def explore(draw: Callable, *, alt: str, **controls: Any) -> widgets.VBox | None:
+    """Redraw `draw(**values)` whenever a control moves; returns the widgets, or None with COURSE_STATIC=1.
+
+    draw: returns a figure or (figure, axes); each argument named in `controls` has a default, the value it starts at.
+    alt: one sentence that says what the figure shows.
+    controls: (low, high) of ints or floats -> slider; a list -> menu; bool -> check box. For example
+        explore(draw_temperature, alt="...", logit_scale=(1.0, 100.0), label=["XOR", "AND"])
+    """
+    start = _starting_values(draw, controls)
+    if os.environ.get("COURSE_STATIC") == "1":
+        print(f"explorer at {', '.join(f'{name}={value}' for name, value in start.items())}; live in JupyterLab")
+        show(_figure(draw(**start)), alt)
+        return None
+    view = live_view(draw, start, controls)
+    display(view)
+    return view
+
+
+def live_view(draw: Callable, start: dict[str, Any], controls: dict[str, Any]) -> widgets.VBox:
+    """Controls above an image; an error in `draw` is shown under the image and leaves the last picture in place."""
+    inputs = {name: _control(name, start[name], choice) for name, choice in controls.items()}
+    image = widgets.Image(value=png(_figure(draw(**start))), format="png")
+    trouble = widgets.HTML()
+
+    def redraw(_change: object) -> None:
+        try:
+            image.value = png(_figure(draw(**{name: control.value for name, control in inputs.items()})))
+            trouble.value = ""
+        except Exception as error:
+            trouble.value = f"<code>{type(error).__name__}: {error}</code>"
+
+    for control in inputs.values():
+        control.observe(redraw, "value")
+    return widgets.VBox([*inputs.values(), image, trouble])
+
+
+def _starting_values(draw: Callable, controls: dict[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(draw).parameters
+    unknown = [name for name in controls if name not in parameters]
+    if unknown:
+        raise ValueError(f"{draw.__name__} has no argument {unknown}; it takes {list(parameters)}")
+    missing = [name for name in controls if parameters[name].default is inspect.Parameter.empty]
+    if missing:
+        raise ValueError(f"{draw.__name__} gives no default for {missing}; the default is where the control starts")
+    return {name: parameters[name].default for name in controls}
+
+
+def _control(name: str, value: Any, choice: Any) -> widgets.Widget:
+    label = {"description": name, "style": {"description_width": "initial"}}
+    if isinstance(choice, bool):
+        return widgets.Checkbox(value=value, **label)
+    if isinstance(choice, list):
+        return widgets.Dropdown(options=choice, value=value, **label)
+    if not (isinstance(choice, tuple) and len(choice) == 2 and choice[0] < choice[1]):
+        raise ValueError(f"control {name}={choice!r}: give (low, high) with low < high, a list, or a bool")
+    low, high = choice
+    if all(isinstance(bound, int) for bound in (low, high, value)):
+        return widgets.IntSlider(value=value, min=low, max=high, **label)
+    return widgets.FloatSlider(value=value, min=low, max=high, step=(high - low) / SLIDER_STEPS, **label)
+
+
+def _figure(drawn: Any) -> Figure:
+    return drawn if isinstance(drawn, Figure) else drawn[0]

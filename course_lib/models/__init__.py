@@ -1,0 +1,1 @@
+"""Models small enough to read: one idea per file."""

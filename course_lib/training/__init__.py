@@ -1,0 +1,1 @@
+"""Training: choose a device, fit a model, look at its history."""

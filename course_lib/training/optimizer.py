@@ -1,0 +1,45 @@
+"""The optimiser: which weights decay, which update rule, and an average of the weights."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from course_lib.training.config import TrainConfig
+
+NOT_DECAYED = (
+    nn.Embedding,
+    nn.EmbeddingBag,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.GroupNorm,
+    nn.modules.batchnorm._NormBase,  # BatchNorm and InstanceNorm of every dimension
+)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
+    """Trainable parameters, split into those that decay and those that must not: biases, norms, embeddings.
+
+    A bias or a gain has no directions to shrink; decaying it moves the function without making it simpler. Every
+    parameter below two axes counts as one of them, a learned scale such as CLIP's `logit_scale` included.
+    """
+    exempt = {id(p) for module in model.modules() if isinstance(module, NOT_DECAYED) for p in module.parameters(recurse=False)}
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    if not trainable:
+        raise ValueError("no parameter requires a gradient: nothing to train; unfreeze some with requires_grad_(True)")
+    decays = [p.dim() >= 2 and id(p) not in exempt and weight_decay > 0 for p in trainable]
+    groups = [
+        {"params": [p for p, decay in zip(trainable, decays, strict=True) if decay], "weight_decay": weight_decay},
+        {"params": [p for p, decay in zip(trainable, decays, strict=True) if not decay], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter, 2017, arXiv:1711.05101) or SGD, with PyTorch's fused kernels: one pass over memory."""
+    groups = parameter_groups(model, config.weight_decay)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, fused=True)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)

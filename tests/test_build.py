@@ -1,0 +1,129 @@
+"""The notebook builder, on a two-cell lesson in a folder of its own."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SPEC = importlib.util.spec_from_file_location("build", ROOT / "notebooks" / "build.py")
+build = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(build)
+
+LESSON = '''\
+# %% [markdown]
+r"""
+# 90 · Builder
+
+$\\alpha$ and 中文
+"""
+
+# %%
+import ipywidgets as widgets
+
+slider = widgets.IntSlider(value=3)
+
+# %%
+print("one")
+
+# %%
+print("one")
+
+# %% tags=["solution"]
+answer = 42
+print(answer)
+'''
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lesson")
+    source, target = folder / "90_builder.py", folder / "90_builder.ipynb"
+    source.write_text(LESSON, encoding="utf-8")
+    build.build(source, target)
+    return source, target
+
+
+def test_a_built_notebook_is_in_sync_until_the_source_changes(built, tmp_path):
+    source, target = built
+    assert build.in_sync(source, target)
+    changed = tmp_path / source.name
+    changed.write_text(LESSON.replace("42", "43"), encoding="utf-8")
+    assert not build.in_sync(changed, target)
+    assert not build.in_sync(source, tmp_path / "missing.ipynb")
+
+
+def test_a_notebook_run_out_of_order_is_out_of_sync(built, tmp_path):
+    source, target = built
+    notebook = nbformat.read(target, as_version=4)
+    notebook.cells[1].execution_count = 7
+    nbformat.write(notebook, tmp_path / "n.ipynb")
+    assert not build.in_sync(source, tmp_path / "n.ipynb")
+
+
+def test_two_builds_are_byte_identical(built, tmp_path):
+    source, target = built
+    build.build(source, tmp_path / "again.ipynb")
+    assert (tmp_path / "again.ipynb").read_bytes() == target.read_bytes()
+
+
+def test_nothing_but_cells_and_outputs_is_kept(built):
+    notebook = json.loads(built[1].read_text(encoding="utf-8"))
+    assert notebook["metadata"] == build.METADATA  # the slider left no widget state
+    kept = [cell["metadata"] for cell in notebook["cells"]]
+    assert kept == [{}, {}, {}, {}, {"jupyter": {"source_hidden": True}, "tags": ["solution"]}]
+
+
+def test_ids_depend_on_text_alone_and_are_unique(built):
+    cells = build.read_source(built[0]).cells
+    ids = [cell.id for cell in cells]
+    assert len(set(ids)) == len(ids)  # two cells print "one"
+    again = [cell.id for cell in build.read_source(built[0]).cells]
+    assert ids == again
+
+
+def test_an_inserted_cell_moves_no_other_id(built, tmp_path):
+    longer = tmp_path / "90_builder.py"
+    longer.write_text(LESSON.replace("# %%\nprint", "# %%\n7\n\n# %%\nprint", 1), encoding="utf-8")
+    before = {cell.id for cell in build.read_source(built[0]).cells}
+    after = {cell.id for cell in build.read_source(longer).cells}
+    assert len(after - before) == 1 and before < after
+
+
+def test_pull_brings_an_edit_back_and_rebuilds_to_the_same_cells(built, tmp_path):
+    _, target = built
+    notebook = nbformat.read(target, as_version=4)
+    notebook.cells[0].source = notebook.cells[0].source.replace("Builder", "Edited in JupyterLab")
+    nbformat.write(notebook, tmp_path / "90_builder.ipynb")
+    build.pull(tmp_path / "90_builder.py", tmp_path / "90_builder.ipynb")
+    pulled = build.read_source(tmp_path / "90_builder.py").cells
+    assert [cell.source for cell in pulled] == [cell.source for cell in notebook.cells]
+    assert pulled[-1].metadata["tags"] == ["solution"]
+    assert "execution" not in (tmp_path / "90_builder.py").read_text(encoding="utf-8")
+
+
+def test_a_cell_that_writes_to_stderr_stops_the_build(tmp_path):
+    source = tmp_path / "91_noisy.py"
+    source.write_text("# %%\nimport sys\n\nprint('careful', file=sys.stderr)\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="nothing on stderr"):
+        build.build(source, tmp_path / "91_noisy.ipynb")
+    assert not (tmp_path / "91_noisy.ipynb").exists()
+
+
+def test_a_cell_that_shows_a_live_widget_stops_the_build(tmp_path):
+    source = tmp_path / "92_widget.py"
+    source.write_text("# %%\nimport ipywidgets\n\nipywidgets.IntSlider()\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="use explore"):
+        build.build(source, tmp_path / "92_widget.ipynb")
+
+
+def test_an_unknown_lesson_is_named(capsys):
+    with pytest.raises(SystemExit):
+        build.main(["98"])
+    assert "no lesson ['98'] in notebooks/src" in capsys.readouterr().err
+
+
+def test_every_lesson_and_the_readme_are_up_to_date(capsys):
+    assert build.main(["--check"]) == 0, capsys.readouterr().out

@@ -1,0 +1,94 @@
+"""Every exercise accepts its reference and rejects each of its mutants with that mutant's own advice."""
+
+import importlib
+import pkgutil
+
+import pytest
+
+import course_lib.exercises
+from course_lib.lesson.exercises import Exercise, check, hint
+
+MODULES = [
+    importlib.import_module(f"course_lib.exercises.{m.name}")
+    for m in pkgutil.iter_modules(course_lib.exercises.__path__)
+]
+EXERCISES = [exercise for module in MODULES for exercise in module.EXERCISES]
+
+
+def doubled():
+    def doubles_two(answer):
+        assert answer(2) != 2, "that returns its input"
+        assert answer(2) == 4, "2 should become 4"
+
+    return Exercise(
+        id="00.9 double", task="Double it.", stages=(doubles_two,), reference=lambda x: 2 * x, hints=("add", "x + x")
+    )
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_reference_passes(exercise, capsys):
+    assert check(exercise, exercise.reference), capsys.readouterr().out
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_every_mutant_gets_its_own_advice(exercise, capsys):
+    assert len(exercise.mutants) >= 3, "an exercise needs at least three typical wrong answers"
+    lines = []
+    for advice, mutant in exercise.mutants.items():
+        assert not check(exercise, mutant), f"mutant '{advice}' passed"
+        lines.append(capsys.readouterr().out)
+        assert advice in lines[-1], f"expected '{advice}' in: {lines[-1]}"
+    assert len(set(lines)) == len(lines), "two mutants get the same advice"
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_every_stage_is_needed_by_a_mutant(exercise, capsys):
+    for mutant in exercise.mutants.values():
+        check(exercise, mutant)
+    out = capsys.readouterr().out
+    for number in range(1, len(exercise.stages) + 1):
+        assert f"stage {number} of" in out, (
+            f"no mutant is stopped by stage {number}: {exercise.stages[number - 1].__name__}"
+        )
+
+
+@pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
+def test_says_what_to_write_and_helps_in_steps(exercise):
+    assert exercise.task.strip() and len(exercise.hints) >= 2 and 1 <= exercise.difficulty <= 3 and exercise.minutes > 0
+
+
+def test_ids_are_unique_and_name_their_lesson():
+    ids = [exercise.id for exercise in EXERCISES]
+    assert len(set(ids)) == len(ids)
+    for module in MODULES:
+        number = module.__name__[-2:]
+        assert all(exercise.id.startswith(f"{number}.") for exercise in module.EXERCISES)
+
+
+def test_a_stub_is_not_attempted_yet(capsys):
+    def stub(x):
+        raise NotImplementedError
+
+    assert not check(doubled(), stub)
+    assert capsys.readouterr().out == "○ 00.9 double  not attempted yet\n"
+
+
+def test_an_error_in_the_answer_is_named_and_does_not_stop_the_notebook(capsys):
+    assert not check(doubled(), lambda x: x + undefined_name)  # noqa: F821
+    assert "your code raised NameError (line" in capsys.readouterr().out
+
+
+def test_advice_names_the_stage(capsys):
+    assert not check(doubled(), lambda x: x)
+    assert capsys.readouterr().out == "✗ 00.9 double  stage 1 of 1: that returns its input\n"
+
+
+def test_hints_come_in_order_and_refuse_others(capsys):
+    hint(doubled())
+    hint(doubled(), level=2)
+    assert capsys.readouterr().out.splitlines() == [
+        "00.9 double  ●○○  5 minutes  hints: level=1 to level=2",
+        "hint 2 of 2: x + x",
+    ]
+    with pytest.raises(ValueError, match="hints 1 to 2; level=3"):
+        hint(doubled(), level=3)

@@ -1,0 +1,103 @@
+import time
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+import pytest
+
+from course_lib.lesson.explore import explore
+from course_lib.lesson.figures import png, show
+
+
+def draw(height=1.0, bars=3, colour="C0", grid=False):
+    fig, ax = plt.subplots(figsize=(2, 1))
+    ax.bar(range(bars), [height] * bars, color=colour)
+    ax.set_ylim(0, 2)
+    ax.grid(grid)
+    return fig, ax
+
+
+def live(monkeypatch, **controls):
+    monkeypatch.delenv("COURSE_STATIC", raising=False)
+    return explore(draw, alt="bars", **controls)
+
+
+def picture(view):
+    return next(child for child in view.children if isinstance(child, widgets.Image)).value
+
+
+def test_moving_a_slider_changes_the_picture_and_back(monkeypatch):
+    view = live(monkeypatch, height=(0.0, 2.0))
+    first = picture(view)
+    view.children[0].value = 2.0
+    second = picture(view)
+    view.children[0].value = 1.0
+    assert first != second and picture(view) == first
+
+
+def test_each_kind_of_control(monkeypatch):
+    view = live(monkeypatch, height=(0.0, 2.0), bars=(1, 5), colour=["C0", "C1"], grid=True)
+    kinds = [widgets.FloatSlider, widgets.IntSlider, widgets.Dropdown, widgets.Checkbox]
+    assert [type(child) for child in view.children[:4]] == kinds
+    assert [child.value for child in view.children[:4]] == [1.0, 3, "C0", False]  # where draw's defaults are
+
+
+def test_no_output_widget_anywhere(monkeypatch):
+    assert not any(isinstance(child, widgets.Output) for child in live(monkeypatch, bars=(1, 5)).children)
+
+
+def test_an_error_is_shown_and_the_last_picture_stays(monkeypatch):
+    view = live(monkeypatch, bars=(-2, 5))
+    before = picture(view)
+    monkeypatch.setattr("course_lib.lesson.explore.png", lambda fig: 1 / 0)
+    view.children[0].value = 4
+    assert picture(view) == before and "ZeroDivisionError" in view.children[-1].value
+
+
+def test_static_prints_where_it_was_drawn_and_leaves_no_widgets(monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_STATIC", "1")
+    assert explore(draw, alt="bars", height=(0.0, 2.0), bars=(1, 5)) is None
+    assert capsys.readouterr().out.startswith("explorer at height=1.0, bars=3; live in JupyterLab\n")
+
+
+def test_redraw_is_quick(monkeypatch):
+    view = live(monkeypatch, height=(0.0, 2.0))
+    times = []
+    for step in range(5):
+        started = time.perf_counter()
+        view.children[0].value = 0.1 * step
+        times.append(time.perf_counter() - started)
+    assert sorted(times)[2] < 0.2, f"median redraw took {sorted(times)[2]:.3f} s"
+
+
+@pytest.mark.parametrize(
+    ("controls", "message"),
+    [
+        ({"width": (0, 1)}, r"draw has no argument \['width'\]; it takes"),
+        ({"height": (2.0, 0.0)}, "low < high"),
+        ({"height": 3.0}, "low, high"),
+    ],
+)
+def test_bad_controls_are_refused(monkeypatch, controls, message):
+    with pytest.raises(ValueError, match=message):
+        live(monkeypatch, **controls)
+
+
+def test_an_argument_without_default_is_refused():
+    with pytest.raises(ValueError, match=r"no default for \['bars'\]"):
+        explore(lambda bars: None, alt="bars", bars=(1, 5))
+
+
+def test_png_is_opaque_and_closes_the_figure():
+    fig, _ = draw()
+    before = len(plt.get_fignums())
+    data = png(fig)
+    assert len(plt.get_fignums()) == before - 1
+    import io
+
+    pixels = plt.imread(io.BytesIO(data), format="png")
+    assert pixels[0, 0].tolist()[:3] == [1.0, 1.0, 1.0] and pixels[..., 3].min() == 1.0
+
+
+def test_a_figure_without_words_is_refused():
+    with pytest.raises(ValueError, match="alt is empty"):
+        show(draw()[0], alt=" ")

@@ -1,0 +1,105 @@
+"""Set-up: pins agree, Binder is self-contained, the two commands do what README.md says."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from course_lib import lab
+from course_lib.doctor import Finding, _memory, _packages, _python, requirements
+
+ROOT = Path(__file__).resolve().parents[1]
+LINUX = {"platform": "linux", "root_user": False}
+
+
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_binder_pins_are_the_root_pins_with_cpu_torch():
+    root, binder = requirements(text("requirements.txt")), requirements(text("binder/requirements.txt"))
+    assert {name: version.removesuffix("+cpu") for name, version in binder.items()} == root
+    assert binder["torch"].endswith("+cpu") and binder["torchvision"].endswith("+cpu")
+
+
+def test_binder_files_are_what_repo2docker_reads():
+    assert re.fullmatch(r"python-3\.\d+\n", text("binder/runtime.txt"))
+    assert text("binder/start").rstrip().endswith('exec "$@"')
+    assert "-r ../" not in text("binder/requirements.txt")  # a local reference would re-install torch at every commit
+
+
+def test_every_requirement_is_pinned():
+    lines = [line for line in text("requirements.txt").splitlines() if line and not line.startswith("#")]
+    tools = tomllib.loads(text("pyproject.toml"))["project"]["optional-dependencies"]["test"]
+    assert all(re.fullmatch(r"[a-z0-9_-]+==[0-9.]+", line) for line in [*lines, *tools])
+
+
+def test_make_lab_and_make_test_exist_and_readme_names_them():
+    assert {"lab:", "test:"} <= {line.split(" ")[0] for line in text("Makefile").splitlines()}
+    assert "make lab" in text("README.md") and "make test" in text("README.md")
+
+
+def test_no_dead_link_while_the_address_is_empty():
+    if tomllib.loads(text("pyproject.toml"))["tool"]["course"]["repository"]:
+        pytest.skip("the repository has an address")
+    assert "mybinder.org/v2" not in text("README.md") and "badge.svg" not in text("README.md")
+
+
+def test_relative_links_in_markdown_files_exist():
+    for name in ("README.md", "CONTRIBUTING.md", "datasets/README.md"):
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text(name)):
+            assert ((ROOT / name).parent / target).exists(), f"{name} links to {target}"
+
+
+def test_lab_keeps_the_token_and_says_the_url_without_a_display():
+    command = lab.arguments(None, {}, **LINUX)
+    assert "--no-browser" in command and not any("token" in word or "password" in word for word in command)
+    assert any(word.endswith("/lab/tree/notebooks/00_start_here.ipynb") for word in command)
+
+
+def test_lab_with_a_display_root_and_a_port():
+    assert "--no-browser" not in lab.arguments(None, {"DISPLAY": ":0"}, **LINUX)
+    assert "--no-browser" not in lab.arguments(None, {}, platform="darwin", root_user=False)
+    assert "--allow-root" in lab.arguments(None, {}, platform="linux", root_user=True)
+    assert "--port=8890" in lab.arguments(8890, {}, **LINUX)
+
+
+def test_doctor_says_what_to_do():
+    assert (
+        str(Finding(False, "torch 1.0", "pip install torch==2.0")) == "FIX  torch 1.0\n     -> pip install torch==2.0"
+    )
+    assert _python((3, 11, 4)).ok and not _python((3, 10, 12)).ok
+    assert "make lab PYTHON=" in _python((3, 10, 12)).remedy
+
+
+def test_doctor_names_a_package_that_is_missing_or_differs(monkeypatch):
+    from importlib import metadata
+
+    def version(name):
+        if name == "captum":
+            raise metadata.PackageNotFoundError(name)
+        return {"torch": "2.13.0+cpu", "matplotlib": "3.0.0"}.get(name, requirements(text("requirements.txt"))[name])
+
+    monkeypatch.setattr(metadata, "version", version)
+    findings = {finding.what.split()[0]: finding for finding in _packages()}
+    assert findings["torch"].ok and findings["jupyterlab"].ok
+    assert findings["captum"].what == "captum is missing"
+    assert "pip install matplotlib==" in findings["matplotlib"].remedy
+
+
+def test_doctor_names_low_memory(monkeypatch):
+    import psutil
+
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 100 * 2**20})())
+    assert not _memory().ok and "shut down" in _memory().remedy
+
+
+def test_course_doctor_runs_here():
+    result = subprocess.run(
+        [sys.executable, "-m", "course_lib.cli", "doctor"], capture_output=True, text=True, timeout=180
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "FIX" not in result.stdout and "device" in result.stdout
