@@ -103,7 +103,9 @@ def _data() -> Finding:
     from course_lib.data import catalogue
 
     try:
-        files = catalogue.verify_all()
+        names = [entry.file for entry in catalogue.table()]
+        for name in names:
+            catalogue.find(name)
     except (catalogue.DataFileError, FileNotFoundError) as error:
-        return Finding(False, "data", str(error))
-    return Finding(True, f"data: {files} files have the recorded sha256")
+        return Finding(False, "a data file is missing or altered", str(error))
+    return Finding(True, f"data: {len(names)} files have the recorded sha256")

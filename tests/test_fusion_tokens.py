@@ -158,7 +158,7 @@ def test_masked_softmax_is_softmax_of_what_is_left():
 def test_bottleneck_needs_two_layers_from_word_to_patch():
     image = normal(2, 5, 8, seed=3)
     for layers, reaches in ((1, False), (2, True)):
-            fusion = BottleneckFusion(width=8, heads=4, bottlenecks=2, layers=layers)
+        fusion = BottleneckFusion(width=8, heads=4, bottlenecks=2, layers=layers)
         text = TEXT.clone().requires_grad_()
         fused = fusion(text, image)
         assert fused.image.shape == (2, 5, 8)

@@ -50,13 +50,30 @@ def test_only_log_space_lets_one_modality_veto():
     assert fuse_logits(image.log(), text.log()).argmax().item() != 0
 
 
-def test_product_of_experts_is_bayes_rule_for_independent_modalities():
-    """Two binary symptoms, independent given an equally frequent class: the posterior of both, counted out."""
-    seen_given_class = torch.tensor([[0.9, 0.3, 0.2], [0.4, 0.6, 0.7]])  # (modality, class), symptom present in both
-    alone = seen_given_class / seen_given_class.sum(dim=1, keepdim=True)
-    joint = seen_given_class.prod(dim=0)
-    fused = fuse_logits(*alone[:, None].log(), weights=(1.0, 1.0)).exp()
+@pytest.mark.parametrize("prior", [None, torch.tensor([0.1, 0.3, 0.6])])
+def test_product_of_experts_is_bayes_rule_for_independent_modalities(prior):
+    """Two symptoms, independent given the class, both present: the posterior of both, counted out."""
+    symptom_given_class = torch.tensor([[0.9, 0.3, 0.2], [0.4, 0.6, 0.7]])  # (modality, class)
+    frequency = torch.full((3,), 1 / 3) if prior is None else prior
+    alone = symptom_given_class * frequency
+    joint = symptom_given_class.prod(dim=0) * frequency
+    fused = fuse_logits(*(alone / alone.sum(dim=1, keepdim=True))[:, None].log(), weights=(1.0, 1.0), prior=prior).exp()
     torch.testing.assert_close(fused[0], joint / joint.sum())
+
+
+def test_the_prior_is_idle_when_weights_sum_to_one():
+    logits, prior = normal(3, 4, 5, seed=1), torch.tensor([0.1, 0.2, 0.3, 0.15, 0.25])
+    torch.testing.assert_close(fuse_logits(*logits, prior=prior), fuse_logits(*logits))
+
+
+def test_two_modalities_and_two_classes_choose_the_same_in_both_spaces_but_three_of_either_do_not():
+    def choices(modalities, classes):
+        logits = 2 * normal(modalities, 500, classes, seed=6)
+        return fuse_logits(*logits).argmax(1), fuse_probabilities(*logits.softmax(-1)).argmax(1)
+
+    assert torch.equal(*choices(2, 2))
+    assert not torch.equal(*choices(2, 3))
+    assert not torch.equal(*choices(3, 2))
 
 
 def test_logits_of_three_modalities_by_cross_entropy_and_shift():
@@ -64,8 +81,8 @@ def test_logits_of_three_modalities_by_cross_entropy_and_shift():
     fused = fuse_logits(*logits, weights=weights)
     torch.testing.assert_close(fused.exp().sum(dim=1), torch.ones(4))
     labels = torch.tensor([0, 4, 2, 2])
-    plain_sum = torch.einsum("m,mbk->bk", weights, logits)  # cross-entropy normalises, so log_softmax inside is idle
-    torch.testing.assert_close(F.nll_loss(fused, labels), F.cross_entropy(plain_sum, labels))
+    pooled = torch.einsum("m,mbk->bk", weights, logits.log_softmax(dim=-1))
+    torch.testing.assert_close(F.nll_loss(fused, labels), F.cross_entropy(pooled, labels))
     torch.testing.assert_close(
         fuse_logits(*(logits + 100 * normal(3, 4, 1)), weights=weights), fused, rtol=0, atol=1e-4
     )
@@ -95,6 +112,13 @@ def test_the_gradient_reaches_learned_weights():
     torch.testing.assert_close(weights.grad, torch.stack(expected))
 
 
+def test_training_through_either_gives_no_warning(recwarn):
+    weights, logits = torch.tensor([0.4, 0.6], requires_grad=True), normal(2, 4, 5).requires_grad_()
+    fuse_logits(*logits, weights=weights).sum().backward()
+    fuse_probabilities(*logits.softmax(-1), weights=weights)[:, 0].sum().backward()
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_logits_passed_as_probabilities_are_refused():
     with pytest.raises(ValueError, match=r"rows of probabilities .* off by 3; try .softmax\(-1\)"):
         fuse_probabilities(torch.tensor([[3.0, 1.0]]), TEXT)
@@ -111,6 +135,12 @@ def test_weights_that_do_not_fit_are_refused():
         fuse_logits(IMAGE.log(), TEXT.log(), weights=(0.0, 0.0))
     with pytest.raises(ValueError, match="3 weights .* came for 2 modalities"):
         fuse_logits(IMAGE.log(), TEXT.log(), weights=(1.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("prior", [torch.tensor([0.5, 0.6]), torch.tensor([0.0, 1.0])])
+def test_a_prior_that_is_none_is_refused(prior):
+    with pytest.raises(ValueError, match=r"prior \[.*\] must be positive and sum to 1; try class counts"):
+        fuse_logits(IMAGE.log(), TEXT.log(), weights=(1.0, 1.0), prior=prior)
 
 
 @pytest.mark.parametrize("fuse", [fuse_logits, fuse_probabilities])

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from course_lib.data.symbols import make_symbol_pairs
+from course_lib.data.symbols import make_matching_pairs, make_symbol_pairs
 
 TRUTH = {"xor": [0, 1, 1, 0], "and": [0, 0, 0, 1], "or": [0, 1, 1, 1]}
 
@@ -43,3 +43,12 @@ def test_seeds_repeat_and_differ():
 def test_an_unknown_rule_is_refused():
     with pytest.raises(ValueError, match="rule 'nand' is unknown; choose from"):
         make_symbol_pairs(4, rule="nand", seed=0)
+
+
+def test_matching_label_is_equality_and_half_plus_luck_match():
+    pairs = make_matching_pairs(4000, things=5, seed=0, noise=0.0)
+    assert torch.equal(pairs.label, (pairs.image.argmax(1) == pairs.text.argmax(1)).long())
+    assert pairs.image.shape == (4000, 5)
+    assert abs(pairs.label.float().mean().item() - (0.5 + 0.5 / 5)) < 0.03
+    with pytest.raises(ValueError, match="1 things"):
+        make_matching_pairs(4, things=1, seed=0)

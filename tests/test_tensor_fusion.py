@@ -161,7 +161,7 @@ def test_costs_are_those_of_the_real_modules(widths, rank, out):
     assert 2 * 3 * low_cost.multiply_adds == flops(low, *inputs)
 
 
-def test_the_published_size_by_hand():
+def test_sizes_by_hand():
     assert tensor_fusion_cost((16, 16), out=2).features == 289
     assert tensor_fusion_cost((128, 32, 32), out=1).features == 129 * 33 * 33 == 140_481
     assert low_rank_cost((128, 32, 32), rank=4, out=1).parameters == 4 * (129 + 33 + 33) == 780

@@ -83,11 +83,9 @@ def _draw(random: np.random.RandomState, count: int, size: int, objects: tuple[i
     large = _integers(random, len(SIZES), (count, _CELLS))
     jitter = random.random_sample((count, _CELLS, 2))
     scenes = []
-    for i, number in enumerate(numbers):
-        drawn = [
-            _place(pairs[i][k], SIZES[large[i, k]], int(cells[i, k]), jitter[i, k], size) for k in range(int(number))
-        ]
-        scenes.append(Scene(tuple(sorted(drawn, key=lambda each: (each.row, each.column))), size))
+    for number, *drawn in zip(numbers, pairs, large, cells, jitter, strict=True):
+        placed = [_place(pair, SIZES[k], int(cell), move, size) for pair, k, cell, move in zip(*drawn, strict=True)]
+        scenes.append(Scene(tuple(sorted(placed[:number], key=lambda each: (each.row, each.column))), size))
     return scenes
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 RULES = {
     "xor": lambda image, text: image ^ text,
@@ -50,6 +51,27 @@ def make_symbol_pairs(count: int, *, rule: str, seed: int, noise: float = 0.6, w
         image=image_prototypes[image_symbol] + image_noise,
         text=text_prototypes[text_symbol] + text_noise,
         label=RULES[rule](image_symbol, text_symbol),
+        image_symbol=image_symbol,
+        text_symbol=text_symbol,
+    )
+
+
+def make_matching_pairs(count: int, *, things: int, seed: int, noise: float = 0.2) -> SymbolPairs:
+    """Image and text each show one of `things` as a noisy one-hot vector (D = things); label 1: both show the same.
+
+    Half of the texts are copied from the image; of the rest one in `things` matches by luck. This is image-text matching
+    with everything but the matching taken away.
+    """
+    if things < 2:
+        raise ValueError(f"{things} things leave nothing to tell apart; try 2 or more")
+    generator = torch.Generator().manual_seed(seed)
+    image_symbol, other = torch.randint(0, things, (2, count), generator=generator)
+    text_symbol = torch.where(torch.rand(count, generator=generator) < 0.5, image_symbol, other)
+    image_noise, text_noise = noise * torch.randn(2, count, things, generator=generator)
+    return SymbolPairs(
+        image=one_hot(image_symbol, things) + image_noise,
+        text=one_hot(text_symbol, things) + text_noise,
+        label=(image_symbol == text_symbol).long(),
         image_symbol=image_symbol,
         text_symbol=text_symbol,
     )

@@ -343,30 +343,28 @@ late_fusion = Exercise(
 
 # --- 07.4 pick_operator -------------------------------------------------------------------------------------------
 
+FIELDS = ("image", "text", "additive", "joint", "chance")
 REPORTS = {
-    "copy": ({"image": 1.00, "text": 1.00, "additive": 1.00, "joint": 1.00, "chance": 0.5}, "one modality"),
-    "noise in the third digit": (
-        {"image": 0.90, "text": 0.60, "additive": 0.901, "joint": 0.903, "chance": 0.5},
-        "one modality",
-    ),
-    "AND": ({"image": 0.75, "text": 0.76, "additive": 1.00, "joint": 1.00, "chance": 0.5}, "late fusion"),
-    "ten classes": ({"image": 0.62, "text": 0.58, "additive": 0.82, "joint": 0.82, "chance": 0.1}, "late fusion"),
-    "XOR": ({"image": 0.49, "text": 0.51, "additive": 0.50, "joint": 1.00, "chance": 0.5}, "interaction"),
-    "mostly additive": ({"image": 0.60, "text": 0.61, "additive": 0.74, "joint": 0.88, "chance": 0.1}, "interaction"),
-    "nothing learnt": (
-        {"image": 0.10, "text": 0.11, "additive": 0.10, "joint": 0.11, "chance": 0.1},
-        "collect better data",
-    ),
+    "copy": ((1.00, 1.00, 1.00, 1.00, 0.5), "one modality"),
+    "third decimal": ((0.90, 0.60, 0.901, 0.903, 0.5), "one modality"),
+    "AND": ((0.75, 0.76, 1.00, 1.00, 0.5), "late fusion"),
+    "ten classes": ((0.62, 0.58, 0.82, 0.82, 0.1), "late fusion"),
+    "XOR": ((0.49, 0.51, 0.50, 1.00, 0.5), "interaction"),
+    "mostly additive": ((0.60, 0.61, 0.74, 0.88, 0.1), "interaction"),
+    "nothing learnt": ((0.10, 0.11, 0.10, 0.11, 0.1), "collect better data"),
 }
 
 
+def _report(name):
+    return dict(zip(FIELDS, REPORTS[name][0], strict=True))
+
+
 def _verdict(pick, name):
-    report, right = REPORTS[name]
-    return pick(**report) == right
+    return pick(**_report(name)) == REPORTS[name][1]
 
 
 def pick_knows_the_three_answers(pick_operator):
-    got = pick_operator(**REPORTS["XOR"][0])
+    got = pick_operator(**_report("XOR"))
     allowed = {right for _, right in REPORTS.values()}
     assert got in allowed, f"answer one of {sorted(allowed)}, got {got!r}"
     assert got == "interaction", "XOR: additive is at chance and joint is not; only an interaction explains that"
@@ -379,7 +377,7 @@ def pick_does_not_call_and_an_interaction(pick_operator):
 
 def pick_prefers_one_modality(pick_operator):
     assert _verdict(pick_operator, "copy"), "copy: one modality alone reaches joint; do not pay for the other"
-    assert _verdict(pick_operator, "noise in the third digit"), "a gain of 0.003 is noise; use `tolerance`"
+    assert _verdict(pick_operator, "third decimal"), "a gain of 0.003 is noise; use `tolerance`"
 
 
 def pick_asks_about_chance(pick_operator):

@@ -11,7 +11,7 @@ from pathlib import Path
 CLAIM = re.compile(r"C(\d\d)\.\d+")
 EXERCISE = re.compile(r"(\d\d)\.\d+ \w+")
 _CLAIM_CALL = re.compile(r"""\bclaim\(\s*["'](C\d\d\.\d+)["']""")
-_HEADING = re.compile(r"# #{1,5} (\d+\.\d+\S*(?: .*)?)")  # in the percent format a Markdown line starts with "# "
+_HEADING = re.compile(r"(?:# )?#{2,5} (\d+\.\d+(?: .*)?)")  # a Markdown cell is a string or a block of comments
 _EXERCISE_ID = re.compile(r"""\bid\s*=\s*["'](\d\d\.\d+ \w+)["']""")
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 _DOI = re.compile(r"doi:(10\.\d{4,9}/\S+)")
@@ -110,7 +110,7 @@ def _scan(source: Path | None, module: Path | None) -> Targets:
     for match in re.finditer(rf"^{_HEADING.pattern}$|{_CLAIM_CALL.pattern}", text, re.MULTILINE):
         heading, claim = match.groups()
         if heading is not None:
-            sections.append(heading.strip())
+            sections.append(re.sub(r"[`*]", "", heading).strip())  # an anchor is made of the rendered text
         else:
             claims.setdefault(claim, sections[-1])
     return Targets(f"{source.stem}.ipynb", claims, tuple(sections[1:]), exercises)

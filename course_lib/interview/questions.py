@@ -5,7 +5,7 @@ a missing translation or a reference to a claim that its lesson does not make st
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -42,16 +42,13 @@ def load_questions(lesson: str | None = None, *, root: Path = ROOT) -> list[Ques
     for path in sorted((root / "datasets" / "questions").glob("*.yaml")):
         for question in _read_file(path, targets):
             if question.id in bank:
-                raise QuestionError(
-                    f"{question.source}: {question.id} is taken by {bank[question.id].source}; renumber"
-                )
+                first = bank[question.id].source
+                raise QuestionError(f"{question.source}: {question.id} is already the id of {first}; renumber one")
             bank[question.id] = question
     found = [question for question in bank.values() if lesson in (None, question.lesson)]
     if not found:
-        have = sorted({question.lesson for question in bank.values()})
-        raise ValueError(
-            f"no question for lesson {lesson!r}; the bank has lessons {', '.join(have) or '(it is empty)'}"
-        )
+        have = ", ".join(sorted({question.lesson for question in bank.values()})) or "none"
+        raise ValueError(f"no question for lesson {lesson!r}; the bank has questions for {have}")
     return found
 
 
@@ -117,14 +114,14 @@ class _Reader:
 
     def record(self, kind: type, node: yaml.Node, name: str) -> object:
         """A mapping with exactly the fields of the dataclass `kind`."""
-        hints = {f.name: f for f in fields(kind) if not f.metadata.get("by_loader")}
-        required = [key for key, f in hints.items() if f.default is MISSING]
+        known = {f.name: f for f in fields(kind) if not f.metadata.get("by_loader")}
+        required = [key for key, f in known.items() if f.default is MISSING]
         if not isinstance(node, yaml.MappingNode):
             raise self.error(node, f"{name} is not a mapping; it needs {', '.join(required)}")
         types, values = get_type_hints(kind), {}
         for key, value in node.value:
-            if key.value not in hints:
-                raise self.error(key, f"unknown key {key.value!r} in {name}; the keys are {', '.join(hints)}")
+            if str(key.value) not in known:
+                raise self.error(key, f"unknown key {key.value!r} in {name}; the keys are {', '.join(known)}")
             if key.value in values:
                 raise self.error(key, f"{key.value!r} stands twice in {name}; delete one")
             values[key.value] = self.build(types[key.value], value, f"{name}.{key.value}")
@@ -153,7 +150,7 @@ class _Reader:
             raise self.error(node, f"{name} is {value!r}; it must be one of {', '.join(allowed)}")
         return value
 
-    def lookup(self, node: yaml.Node, find: object, ref: str) -> object:
+    def lookup(self, node: yaml.Node, find: Callable, ref: str) -> object:
         """Call find(ref, targets) and give its complaint the place in the file."""
         try:
             return find(ref, self.targets)

@@ -46,6 +46,8 @@ class WrongAnswer:
     statement: Text
     why: Text
     evidence: tuple[Evidence, ...]
+    errata: tuple[str, ...] = ()
+    """Numbers of the catalogued errors that it covers, "X060"."""
 
 
 @dataclass(frozen=True)

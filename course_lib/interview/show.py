@@ -115,7 +115,7 @@ def blocks(question: Question, language: str, parts: tuple[str, ...]) -> list[tu
         "answer": [Line("", question.answer[language])],
         "key_points": [Line("", point[language], point.evidence) for point in question.key_points],
         "follow_ups": [Line(each.question[language], each.answer[language]) for each in question.follow_ups],
-        "wrong_answer": [Line(wrong.statement[language], wrong.why[language], wrong.evidence)],
+        "wrong_answer": [Line(f"“{wrong.statement[language]}”", wrong.why[language], wrong.evidence)],
     }
     if unknown := [part for part in parts if part not in lines]:
         raise ValueError(f"no part {unknown} of an answer; there are {', '.join(lines)}")
@@ -169,7 +169,8 @@ class QuestionView:
     def draw(self) -> None:
         """Put the state into the widgets."""
         language = self.language.value
-        self.page.value = as_html(self.questions[self.index], language, revealed=self.revealed)
+        page = as_html(self.questions[self.index], language, revealed=self.revealed)
+        self.page.value = f'<div style="font-size:var(--jp-content-font-size1);line-height:1.6">{page}</div>'
         self.position.value = f"{self.index + 1} / {len(self.questions)}"
         self.reveal.description = WORDS[language]["hide" if self.revealed else "reveal"]
         self.previous.disabled = self.index == 0
@@ -192,7 +193,7 @@ def _html_line(line: Line, question: Question, language: str) -> str:
 
 def _anchor(label: str, url: str) -> str:
     target = "" if url.startswith("#") else ' target="_blank" rel="noopener"'
-    return f'<a href="{escape(url)}"{target}>{escape(label)}</a>'
+    return f'<a href="{escape(url)}"{target} style="color:var(--jp-content-link-color)">{escape(label)}</a>'
 
 
 def _check_language(language: str) -> None:

@@ -3,6 +3,9 @@
     logits          log space         log p ∝ Σ_m w_m log p_m      one modality can veto a class
     probabilities   linear space          p = Σ_m w_m p_m          one modality can keep a class alive
 
+For two modalities, two classes and equal weights both choose the same class, p₁ + p₂ > 1 being the same as log-odds
+that add up to more than 0; with more modalities, more classes or other weights they part.
+
 Either only adds up evidence for each class: no label that depends on a combination, such as XOR, can come out. In
 exchange a modality may be missing, be trained elsewhere, or be calibrated alone. No parameters; M K multiply-adds.
 
@@ -19,23 +22,32 @@ from course_lib.models.fusion import check_weights, fuse_weighted_sum
 
 
 def fuse_logits(
-    *logits: Float[Tensor, "B K"], weights: Sequence[float] | Float[Tensor, " M"] | None = None
+    *logits: Float[Tensor, "B K"],
+    weights: Sequence[float] | Float[Tensor, " M"] | None = None,
+    prior: Float[Tensor, " K"] | None = None,
 ) -> Float[Tensor, "B K"]:
     """Weighted sum of log-probabilities, normalised again; returns log-probabilities.
 
-        log p = log_softmax(Σ_m w_m log_softmax(logits_m))
+        log p = log_softmax(Σ_m w_m logits_m - (Σ_m w_m - 1) log prior)        # logits_m or log p_m: the same
+
+    The logits may be summed as they come: their normalisers shift a whole row, which the softmax takes out again.
 
     weights: not negative; None means 1/M each, the normalised geometric mean. Their sum sets how sure the result is.
     Where two modalities both say 0.8, weights of 1/2 keep 0.8 (a logarithmic opinion pool) and weights of 1 give 0.94
-    (the product of experts of Hinton, 2002, "Training products of experts by minimizing contrastive divergence"), which
-    is right if, given the class, the modalities are independent, and the classes are equally frequent. The winning
-    class is the same for both.
-
-    logits: finite; a constant added to all K logits of a row changes nothing.
+    (the product of experts of Hinton, 2002, "Training products of experts by minimizing contrastive divergence").
+    prior: how frequent each class is, positive and summing to 1; None means equally. Every expert has counted it once,
+    so all counts but one are taken off; with weights of 1 this is Bayes' rule for modalities independent given the
+    class.
+    logits: finite; log-probabilities are logits too.
     """
     stacked = _stack_predictions(logits)
     checked = check_weights(_equal(stacked) if weights is None else weights, stacked, total=None)
-    return torch.tensordot(checked, stacked.log_softmax(dim=-1), dims=1).log_softmax(dim=-1)
+    joined = torch.tensordot(checked, stacked, dims=1)
+    if prior is not None:
+        if float(prior.min()) <= 0 or abs(float(prior.sum()) - 1) > 1e-4:
+            raise ValueError(f"prior {prior.tolist()} must be positive and sum to 1; try class counts / their sum")
+        joined = joined - (checked.sum() - 1) * prior.log()
+    return joined.log_softmax(dim=-1)
 
 
 def fuse_probabilities(
@@ -50,8 +62,9 @@ def fuse_probabilities(
     weights: not negative, summing to 1; None means 1/M each.
     """
     stacked = _stack_predictions(probabilities)
-    off = float((stacked.sum(dim=-1) - 1).abs().max())
-    if float(stacked.min()) < 0 or off > 1e-3:
+    found = stacked.detach()
+    off = float((found.sum(dim=-1) - 1).abs().max())
+    if float(found.min()) < 0 or off > 1e-3:
         raise ValueError(
             f"rows of probabilities must be ≥ 0 and sum to 1, but one is off by {off:.3g}; try .softmax(-1)"
         )

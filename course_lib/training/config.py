@@ -36,7 +36,8 @@ class TrainConfig:
     momentum: float = 0.0
     """SGD: fraction of the last update that is kept."""
     weight_decay: float = 0.01
-    """Decoupled decay, times the learning rate, per step. Norms, biases and embeddings are left out."""
+    """Pull of the weights towards 0: decoupled and times the learning rate in AdamW, an L2 penalty in SGD. Norms,
+    biases and embeddings are left out."""
     clip_norm: float | None = None
     """Largest L2 norm of the whole gradient; None turns clipping off."""
     ema_decay: float | None = None

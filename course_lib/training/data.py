@@ -1,75 +1,182 @@
-"""From data to batches on the device: tensors are indexed where they lie, a Dataset is loaded ahead.
+"""From data to batches on the device: tensors are indexed where they lie, a Dataset is loaded ahead of the step.
 
-`batches(data, order, ...)` yields one batch per optimiser step, with the structure of `data`. With several processes
-each gets its share of every batch; the shares differ by at most one example.
+Both give one batch per optimiser step, with the structure of the data, and can start at any step.
 """
 
 import multiprocessing
 import os
 import random
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, default_collate
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from course_lib.training.order import BatchOrder, mixed_seed
 
 Batch = tuple | list | dict | Tensor
-BLOCK_BYTES = 32 * 2**20  # one index_select for several steps: large enough to save calls, small beside the model
+BLOCK_BYTES = 32 * 2**20  # gathered at once for several steps: large enough to save calls, small beside a model
 
 
 def count_examples(data: object) -> int:
     """The common length of the first axis, or of the Dataset. Anything else is refused with what fits."""
     if isinstance(data, (tuple, dict)):
-        tensors = list(data.values()) if isinstance(data, dict) else list(data)
-        lengths = [len(t) if isinstance(t, Tensor) and t.dim() > 0 else None for t in tensors]
-        if not lengths or None in lengths or len(set(lengths)) > 1:
-            shapes = [tuple(t.shape) if isinstance(t, Tensor) else type(t).__name__ for t in tensors]
-            raise ValueError(f"data must be tensors that share their first axis, got {shapes}")
-        return lengths[0]
-    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        lengths = {len(t) if isinstance(t, Tensor) and t.dim() > 0 else None for t in columns(data)}
+        if len(lengths) != 1 or None in lengths:
+            found = [tuple(t.shape) if isinstance(t, Tensor) else type(t).__name__ for t in columns(data)]
+            raise ValueError(f"data must be tensors that share their first axis, got {found}")
+        return lengths.pop()
+    if isinstance(data, IterableDataset):
+        raise TypeError(
+            "data is an IterableDataset, which cannot be shuffled or resumed; give it __getitem__ and __len__"
+        )
+    if isinstance(data, Dataset):
         return len(data)
-    advice = "a stream has no position to resume from" if isinstance(data, IterableDataset) else "e.g. (images, labels)"
-    raise TypeError(f"data is a {type(data).__name__}; pass a tuple or dict of tensors, or a map-style Dataset: {advice}")
-
-
-def split(batch: Batch, size: int) -> list[Batch]:
-    """Cut a batch into pieces of at most `size` examples along the first axis of every tensor in it."""
-    if isinstance(batch, Tensor):
-        return list(batch.split(size))
-    if isinstance(batch, dict):
-        return [dict(zip(batch, piece, strict=True)) for piece in zip(*(split(v, size) for v in batch.values()), strict=True)]
-    if isinstance(batch, (tuple, list)):
-        return list(zip(*(split(v, size) for v in batch), strict=True))
-    raise TypeError(f"cannot split a {type(batch).__name__} into micro-batches; let `collate` return tensors")
+    raise TypeError(f"data is a {type(data).__name__}; pass a tuple or dict of tensors, such as (images, labels)")
 
 
 def length(batch: Batch) -> int:
     """Examples in a batch: the first axis of its first tensor."""
     while not isinstance(batch, Tensor):
-        batch = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
+        batch = columns(batch)[0]
     return len(batch)
 
 
-def share(indices: Tensor, rank: int, world_size: int) -> Tensor:
-    """This process's part of a step's examples."""
-    return indices.tensor_split(world_size)[rank] if world_size > 1 else indices
+def like(data: tuple | list | dict, values: Iterable) -> tuple | dict:
+    """`values` in the structure of `data`: its keys, or the fields of its named tuple."""
+    if isinstance(data, dict):
+        return dict(zip(data, values, strict=True))
+    return data._make(values) if hasattr(data, "_make") else tuple(values)
 
 
-def in_memory(data: tuple | dict, order: BatchOrder, steps: range, device: torch.device, rank: int, world_size: int) -> Iterator[Batch]:
-    """Batches of tensors that live on `device`: gathered for a block of steps at once, then handed out as views."""
-    keys = list(data) if isinstance(data, dict) else None
-    tensors = [t.to(device) for t in (data.values() if keys is not None else data)]
-    row_bytes = sum(t[0].numel() * t.element_size() for t in tensors)
+def columns(data: tuple | list | dict) -> list:
+    """The values that `like` puts back."""
+    return list(data.values() if isinstance(data, dict) else data)
+
+
+def split(batch: Any, pieces: int) -> list:
+    """Cut the first axis of every tensor into `pieces` parts, whose lengths differ by at most one."""
+    if isinstance(batch, Tensor):
+        return list(batch.tensor_split(pieces))
+    if isinstance(batch, (tuple, list, dict)):
+        parts = zip(*(split(value, pieces) for value in columns(batch)), strict=True)
+        return [like(batch, part) for part in parts]
+    raise TypeError(f"a batch holds a {type(batch).__name__}, which cannot be split; let `collate` return tensors")
+
+
+def in_memory(data: tuple | dict, order: BatchOrder, steps: range, device: torch.device) -> Iterator[Batch]:
+    """Batches of tensors that live on `device`: gathered for a block of steps at once, handed out as views."""
+    tensors = [t.to(device) for t in columns(data)]
+    row_bytes = sum(t[:1].numel() * t.element_size() for t in tensors)
     block = max(1, min(64, BLOCK_BYTES // max(1, row_bytes * order.batch_size)))
     for first in range(steps.start, steps.stop, block):
-        parts = [share(order.indices(step), rank, world_size) for step in range(first, min(first + block, steps.stop))]
-        rows, sizes = torch.cat(parts).to(device, non_blocking=True), [len(part) for part in parts]
-        columns = [t.index_select(0, rows).split(sizes) for t in tensors]
-        for batch in zip(*columns, strict=True):
-            yield batch if keys is None else dict(zip(keys, batch, strict=True))
+        parts = [order.indices(step) for step in range(first, min(first + block, steps.stop))]
+        rows, sizes = torch.cat(parts).to(device), [len(part) for part in parts]
+        for batch in zip(*(t.index_select(0, rows).split(sizes) for t in tensors), strict=True):
+            yield like(data, batch)
+
+
+class StepBatches(Dataset):
+    """A Dataset whose item number `step` is this process's whole batch of that step.
+
+    One pool of workers then serves the whole run, with no restart between epochs, and a resumed run just starts at a
+    later item. Random augmentation is seeded by the step, so it depends neither on the workers nor on the resume.
+    """
+
+    def __init__(self, data: Dataset, order: BatchOrder, collate: Callable[[list], Batch]) -> None:
+        self.data, self.order, self.collate = data, order, collate
+
+    def __getitem__(self, step: int) -> Batch:
+        rows = self.order.indices(step).tolist()
+        with seeded(mixed_seed(self.order.seed, step, self.order.rank)):
+            fetch = getattr(self.data, "__getitems__", None)  # datasets that read several rows at once, as in PyTorch
+            return self.collate(fetch(rows) if fetch is not None else [self.data[row] for row in rows])
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed the CPU generators of torch, NumPy and Python for a while, then put back what they were."""
+    states = torch.get_rng_state(), np.random.get_state(), random.getstate()
+    torch.default_generator.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        np.random.set_state(states[1])
+        random.setstate(states[2])
+
+
+def loaded(batches: StepBatches, steps: range, device: torch.device, workers: int | None) -> Iterator[Batch]:
+    """Batches of a Dataset: read by worker processes, pinned, and copied to the device while it computes."""
+    on_card = device.type == "cuda"
+    loader = DataLoader(
+        batches,
+        sampler=steps,
+        batch_size=None,  # an item is a batch already
+        collate_fn=_as_is,
+        num_workers=default_workers(device) if workers is None else workers,
+        pin_memory=on_card,
+        worker_init_fn=_leave_interrupts_to_the_parent,
+        generator=torch.Generator(),  # else the loader draws from the caller's global one
+    )
+    return prefetched(loader, device) if on_card else (to_device(batch, device) for batch in loader)
+
+
+def default_workers(device: torch.device) -> int:
+    """0 on the CPU, where workers would compete with the step, or where workers cannot inherit a notebook's classes."""
+    if device.type == "cpu" or multiprocessing.get_start_method() != "fork":
+        return 0
+    processes_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return min(8, max(1, (os.cpu_count() or 1) // processes_here - 1))
+
+
+def prefetched(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
+    """Copy the next batch on a stream of its own while this one computes."""
+    copies, coming = torch.cuda.Stream(device), None
+    for batch in batches:
+        ready = coming
+        with torch.cuda.stream(copies):
+            coming = to_device(batch, device)
+        if ready is not None:
+            yield _handed_over(ready, copies)
+            ready = None
+    if coming is not None:
+        yield _handed_over(coming, copies)
+
+
+def _handed_over(batch: Batch, copies: "torch.cuda.Stream") -> Batch:
+    torch.cuda.current_stream().wait_stream(copies)
+    for tensor in _tensors(batch):
+        tensor.record_stream(torch.cuda.current_stream())  # or its memory could be reused while the step reads it
+    return batch
+
+
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Every tensor of a batch on `device`; from pinned memory the copy does not make the host wait."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
+    if isinstance(batch, (tuple, list, dict)):
+        return like(batch, [to_device(value, device) for value in columns(batch)])
+    return batch
+
+
+def _tensors(batch: Batch) -> Iterator[Tensor]:
+    if isinstance(batch, Tensor):
+        yield batch
+    elif isinstance(batch, (tuple, list, dict)):
+        for value in columns(batch):
+            yield from _tensors(value)
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _leave_interrupts_to_the_parent(worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -60,4 +60,6 @@ def _cuda(name: str) -> Runtime:
 
 
 def _absent(name: str) -> ValueError:
-    return ValueError(f"device {name!r} is not here; this machine has {', '.join(available())}; try pick_device('auto')")
+    return ValueError(
+        f"device {name!r} is not here; this machine has {', '.join(available())}; try pick_device('auto')"
+    )

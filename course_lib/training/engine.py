@@ -1,4 +1,4 @@
-"""One optimiser step: the gradient of a batch, in one piece or several, then clipping and the update."""
+"""One optimiser step: the gradient of a batch, in one piece or in several, then clipping and the update."""
 
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -9,52 +9,116 @@ from torch import Tensor, nn
 from course_lib.training.config import TrainConfig
 from course_lib.training.data import Batch, length, split
 from course_lib.training.device import pick_device
+from course_lib.training.distributed import parallel, total, world
 
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Loss = Callable[[nn.Module, Batch], Tensor]
+Weigh = Callable[[Batch], Tensor | float]
 
 
 class Engine:
-    """The model with all that a step touches: number format, loss scaler, optimiser."""
+    """Computes gradients of the mean loss over a step's examples, however they are cut into passes and processes."""
 
-    def __init__(self, model: nn.Module, loss: Callable, config: TrainConfig, optimizer: torch.optim.Optimizer) -> None:
-        self.model, self.loss, self.config, self.optimizer = model, loss, config, optimizer
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.device = self.parameters[0].device
-        self.dtype = FORMATS[config.precision] if config.precision != "auto" else pick_device(str(self.device)).dtype
+    def __init__(self, model: nn.Module, loss: Loss, config: TrainConfig, weigh: Weigh | None, say: Callable) -> None:
+        self.loss, self.config, self.weigh, self.say = loss, config, weigh, say
+        self.device = next(model.parameters()).device
+        automatic = config.precision == "auto"
+        self.dtype = pick_device(str(self.device)).dtype if automatic else FORMATS[config.precision]
+        self.mixed = self.dtype != torch.float32
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
-        mixed = self.dtype != torch.float32
-        self.autocast = torch.autocast(self.device.type, self.dtype) if mixed else nullcontext()
+        self.model = parallel(model, config.shard, self.dtype)
+        self.call = self.model if config.compile == "off" else torch.compile(self.model, mode=config.compile)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.processes = world().size
+        self.micro = config.micro_batch_size
 
-    def gradient(self, batch: Batch) -> Tensor:
-        """Leave the gradient of the batch's mean loss in the parameters; return that loss, still on the device."""
+    def gradient(self, batch: Batch, examples: int) -> Tensor:
+        """Leave the gradient in the parameters; return this process's part of the mean loss, still on the device.
+
+        examples: in this step, over all processes.
+        """
+        while True:
+            try:
+                return self._accumulated(batch, examples)
+            except torch.OutOfMemoryError:
+                if self.config.micro_batch_size != "auto":
+                    raise
+            self._halve(length(batch))  # outside the handler, which keeps the failed pass's activations alive
+
+    def _accumulated(self, batch: Batch, examples: int) -> Tensor:
         for parameter in self.parameters:
             parameter.grad = None
-        size = self.config.micro_batch_size
-        if size is None or size == "auto":
-            return self._backward(batch, None)
-        examples = length(batch)
-        return sum(self._backward(part, length(part) / examples) for part in split(batch, size))
+        whole = self.micro in (None, "auto")
+        parts = [batch] if whole else split(batch, self._pieces(examples))
+        *early, (last, weight) = zip(parts, self._weights(parts, examples), strict=True)
+        if not early:
+            return self._backward(last, weight)
+        # DDP talks in the last pass only. FSDP2 always does, since it has no room for whole gradients.
+        with self.model.no_sync() if isinstance(self.model, nn.parallel.DistributedDataParallel) else nullcontext():
+            loss = sum(self._backward(*part) for part in early)
+        return loss + self._backward(last, weight)
 
-    def _backward(self, batch: Batch, weight: float | None) -> Tensor:
-        with self.autocast:
-            loss = self.loss(self.model, batch)
+    def _backward(self, batch: Batch, weight: Tensor | float | None) -> Tensor:
+        loss = self._forward(batch)
         if loss.dim() != 0:
-            raise ValueError(f"the loss has shape {tuple(loss.shape)}; return one number, e.g. its mean over the batch")
-        if weight is not None:
-            loss = loss * weight
-        self.scaler.scale(loss).backward()
-        return loss.detach()
+            shape = tuple(loss.shape)
+            raise ValueError(f"the loss has shape {shape}; return one number, such as the mean over the batch")
+        part = loss if weight is None else loss * weight
+        # DDP and FSDP2 average gradients over processes; ours are parts of one mean, which must add up
+        self.scaler.scale(part if self.processes == 1 else part * self.processes).backward()
+        return part.detach()
 
-    def clip(self) -> Tensor | None:
+    def _forward(self, batch: Batch) -> Tensor:
+        if not self.mixed:
+            return self.loss(self.call, batch)
+        with torch.autocast(self.device.type, self.dtype):
+            return self.loss(self.call, batch)
+
+    def _pieces(self, examples: int) -> int:
+        """Passes per step, the same on every process, as FSDP2 needs it: what the largest share takes."""
+        largest, smallest = -(-examples // self.processes), examples // self.processes
+        pieces = -(-largest // self.micro)
+        if pieces > smallest:
+            raise ValueError(
+                f"{examples} examples on {self.processes} processes in passes of {self.micro} leave one process a pass "
+                "without examples; make batch_size a multiple of the number of processes, or tail='drop'"
+            )
+        return pieces
+
+    def _weights(self, parts: list[Batch], examples: int) -> list[Tensor | float | None]:
+        """What part of the step's mean each pass is: by examples, or by what `weigh` counts in it, such as tokens."""
+        if self.weigh is not None:
+            counts = torch.stack([torch.as_tensor(self.weigh(part), device=self.device) for part in parts]).float()
+            return list(counts / total(counts.sum()))
+        if len(parts) == 1 and self.processes == 1:
+            return [None]  # the whole: nothing to multiply
+        return [length(part) / examples for part in parts]
+
+    def _halve(self, examples: int) -> None:
+        present = examples if self.micro == "auto" else self.micro
+        if present == 1:
+            raise torch.OutOfMemoryError("out of memory with one example per pass: no smaller micro-batch exists")
+        self.micro = -(-present // 2)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.say(f"out of memory: {self.micro} examples per pass from here on instead of {present}, same batch_size")
+
+    def clip(self, optimizer: torch.optim.Optimizer) -> Tensor | None:
         """Shorten the gradient to `clip_norm`; returns its L2 norm before that, or None with clipping off."""
         if self.config.clip_norm is None:
             return None
-        self.scaler.unscale_(self.optimizer)
-        return nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        self.scaler.unscale_(optimizer)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
+        return norm.full_tensor() if self.config.shard else norm
 
-    def update(self, learning_rate: float) -> None:
+    def gradient_norm(self) -> float:
+        """L2 norm of the gradient that lies in the parameters now."""
+        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+        return float(norm.full_tensor() if self.config.shard else norm) / self.scaler.get_scale()
+
+    def update(self, optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
         """Move the weights."""
-        for group in self.optimizer.param_groups:
+        for group in optimizer.param_groups:
             group["lr"] = learning_rate
-        self.scaler.step(self.optimizer)
+        self.scaler.step(optimizer)
         self.scaler.update()

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+Row = dict[str, float | int]
+
 
 @dataclass
 class History:
@@ -13,7 +15,7 @@ class History:
     before clipping; with clipping on), and whatever `evaluate` returned.
     """
 
-    rows: list[dict[str, float]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
     """One dict per step; a figure that was not measured at a step is absent there."""
     stopped: str = ""
     """Why the run ended early; empty if it did not."""
@@ -21,10 +23,10 @@ class History:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[dict[str, float]]:
+    def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
-    def __getitem__(self, column: str) -> list[float]:
+    def __getitem__(self, column: str) -> list[float | int]:
         return [row[column] for row in self._with(column)]
 
     def steps(self, column: str) -> list[int]:
@@ -37,7 +39,7 @@ class History:
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
     @property
-    def final(self) -> dict[str, float]:
+    def final(self) -> Row:
         """The last value of every column."""
         return {name: value for row in self.rows for name, value in row.items()}
 
@@ -53,7 +55,7 @@ class History:
             ax.legend()
         return fig, ax
 
-    def _with(self, column: str) -> list[dict[str, float]]:
+    def _with(self, column: str) -> list[Row]:
         rows = [row for row in self.rows if column in row]
         if not rows and self.rows:
             raise KeyError(f"no column {column!r}; this history has {', '.join(self.columns)}")

@@ -1,76 +1,160 @@
-"""The training loop that lessons, capstones and the command line share."""
+"""The training loop that lessons, capstones and the command line share.
 
-import math
-from collections.abc import Callable
+Read it with engine.py (one step) beside it; every other module here is a part that the loop calls by name.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, nullcontext
+from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch import nn
+from torch.utils.data import Dataset, default_collate
 
+from course_lib.training import checkpoint
+from course_lib.training.blocks import recomputed
 from course_lib.training.config import TrainConfig
-from course_lib.training.data import Batch, count_examples, in_memory
-from course_lib.training.engine import Engine
+from course_lib.training.data import Batch, StepBatches, count_examples, in_memory, loaded
+from course_lib.training.distributed import agreed, split_again, world
+from course_lib.training.engine import Engine, Loss, Weigh
 from course_lib.training.history import History
-from course_lib.training.optimizer import make_optimizer
+from course_lib.training.interrupt import interruptible
+from course_lib.training.optimizer import WeightAverage, make_optimizer
 from course_lib.training.order import BatchOrder, total_steps
 from course_lib.training.progress import Progress
+from course_lib.training.recorder import Recorder
 from course_lib.training.schedule import make_schedule
+from course_lib.training.state import RunState
 
-
-class NonFiniteLoss(ArithmeticError):
-    """The loss became NaN or infinite. `history` holds the rows up to there."""
-
-    def __init__(self, message: str, history: History) -> None:
-        super().__init__(message)
-        self.history = history
+Evaluate = Callable[[nn.Module], dict[str, float]]
 
 
 def fit(
     model: nn.Module,
     data: tuple | dict | Dataset,
-    loss: Callable[[nn.Module, Batch], Tensor],
+    loss: Loss,
     config: TrainConfig,
-    evaluate: Callable[[nn.Module], dict[str, float]] | None = None,
+    evaluate: Evaluate | None = None,
+    *,
+    weigh: Weigh | None = None,
+    collate: Callable[[list], Batch] = default_collate,
+    optimizer: Callable[[nn.Module], torch.optim.Optimizer] | None = None,
+    run_dir: str | Path | None = None,
+    resume: bool = False,
 ) -> History:
     """Train `model` in place, on the device where its weights are; return what happened, step by step.
 
     data: a tuple or dict of tensors that share their first axis, or a map-style Dataset.
     loss: `loss(model, batch)` gives the mean loss of a batch, a scalar; the batch has the structure of `data`.
-    evaluate: `evaluate(model)` gives named figures; called without gradients and in eval mode.
+    evaluate: `evaluate(model)` gives named figures; called in eval mode and without gradients.
+    weigh: `weigh(batch)` counts what the loss is a mean over, such as tokens that are not padding. Without it every
+        example counts the same. Micro-batches and processes are weighted by it, so that cutting changes nothing.
+    collate: makes a batch from a list of a Dataset's items.
+    optimizer: `optimizer(model)` replaces the one that `config` names; the schedule still sets its learning rate.
+    run_dir: where checkpoints go; seen by all processes. `resume=True` continues from the newest whole one in it.
+
+    Raises NonFiniteLoss, CheckpointError. Ctrl-C ends the run after the step at hand, and says so in `History.stopped`.
+    In several processes every one calls `fit` with the same arguments inside `process_group()`.
     """
     if config.evaluate_every is not None and evaluate is None:
         raise ValueError(f"evaluate_every={config.evaluate_every} needs evaluate=, a function of the model")
-    order = BatchOrder(count_examples(data), config.batch_size, config.seed, config.tail == "keep")
+    order = BatchOrder(count_examples(data), config.batch_size, config.seed, config.tail == "keep", *world())
     steps = total_steps(config, order)
     learning_rate = make_schedule(config, steps)
-    engine = Engine(model, loss, config, make_optimizer(model, config))
-    history, progress = History(), Progress(config, 0, steps)
-    model.train()
-    try:
-        for step, batch in enumerate(in_memory(data, order, range(steps), engine.device, 0, 1)):
-            value = engine.gradient(batch)
-            norm = engine.clip()
-            row = {"step": step + 1, "loss": value.item(), "learning_rate": learning_rate(step)}
-            if norm is not None:
-                row["grad_norm"] = norm.item()
-            if not math.isfinite(row["loss"]):
-                raise NonFiniteLoss(f"loss is {row['loss']} at step {step + 1}", history)
-            engine.update(row["learning_rate"])
-            if evaluate is not None and (step + 1 == steps or (step + 1) % (config.evaluate_every or steps) == 0):
-                row.update(measure(model, evaluate))
-            history.rows.append(row)
-            progress.show(row)
-    except KeyboardInterrupt:
-        history.stopped = f"interrupted after step {len(history)}"
-    finally:
-        progress.close()
-    return history
+    directory = _run_directory(config, run_dir, resume)
+    progress = Progress(config, steps, directory)
+    with recomputed(model, config.gradient_checkpointing), interruptible() as interrupt, closing(progress):
+        engine = Engine(model, loss, config, weigh, progress.say)
+        rule = make_optimizer(model, config) if optimizer is None else optimizer(model)
+        average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
+        state = RunState(model, rule, engine.scaler, average, History(), config, engine.device)
+        start = _resumed(state, directory, progress) if resume else 0
+        progress.start_at(start)
+        recorder = Recorder(state.history, progress, _reading_interval(config, engine), engine.gradient_norm)
+        batches = _batches(data, order, range(start, steps), engine.device, config, collate)
+        model.train()
+        try:
+            for step, batch in enumerate(batches, start):
+                value = engine.gradient(batch, order.size(step))
+                norm = engine.clip(rule)
+                recorder.add(step + 1, value, learning_rate(step), norm)
+                engine.update(rule, learning_rate(step))
+                if average is not None:
+                    average.update()
+                last = step + 1 == steps
+                if evaluate is not None and (last or _due(step + 1, config.evaluate_every)):
+                    recorder.measured(_measured(model, evaluate, average))
+                if directory is not None and (last or interrupt.asked or _due(step + 1, config.checkpoint_every)):
+                    recorder.saved(_save(state, recorder, directory, step + 1))
+                if interrupt.asked:
+                    raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            state.history.stopped = f"interrupted after step {state.history.final.get('step', start)}"
+        recorder.read()
+        if average is not None:
+            average.exchange()
+    return state.history
 
 
-def measure(model: nn.Module, evaluate: Callable[[nn.Module], dict[str, float]]) -> dict[str, float]:
-    """`evaluate` in eval mode and without gradients; figures come back as Python floats."""
+def _run_directory(config: TrainConfig, run_dir: str | Path | None, resume: bool) -> Path | None:
+    if run_dir is None:
+        asked = {"checkpoint_every": config.checkpoint_every, "tensorboard": config.tensorboard or None}
+        for name, value in ({"resume": resume or None} | asked).items():
+            if value is not None:
+                raise ValueError(f"{name}={value} needs run_dir=, the directory for it")
+        return None
+    directory = Path(run_dir)
+    found = checkpoint.step_directories(directory)
+    if found and not resume:
+        raise FileExistsError(
+            f"{directory} holds a run up to {found[-1].name}: resume=True goes on with it, or take another"
+        )
+    return directory
+
+
+def _resumed(state: RunState, directory: Path, progress: Progress) -> int:
+    """Restore the newest whole checkpoint, the same on every process; returns the step to start with."""
+    found = checkpoint.latest(directory, progress.say) if world().rank == 0 else None
+    step = agreed(checkpoint.step_of(found) if found is not None else -1, state.device)
+    if step < 0:
+        return 0
+    path = checkpoint.path_of(directory, step)
+    return state.restore(path, checkpoint.read_state(path, verify=False))
+
+
+def _save(state: RunState, recorder: Recorder, directory: Path, step: int) -> Path:
+    recorder.read()  # raises on a loss that is not finite, so that no bad checkpoint takes the place of a good one
+    recorder.refuse_weights(nn.utils.get_total_norm([p.detach() for p in state.model.parameters()]), step)
+    return checkpoint.save(directory, step, lambda path: state.write(path, step), state.config.keep_last)
+
+
+def _batches(
+    data: tuple | dict | Dataset,
+    order: BatchOrder,
+    steps: range,
+    device: torch.device,
+    config: TrainConfig,
+    collate: Callable,
+) -> Iterator[Batch]:
+    if isinstance(data, (tuple, dict)):
+        return in_memory(data, order, steps, device)
+    return loaded(StepBatches(data, order, collate), steps, device, config.workers)
+
+
+def _reading_interval(config: TrainConfig, engine: Engine) -> int:
+    """On one CPU there is nothing to wait for: every loss is read, and a bad one stops before it moves the weights."""
+    return 1 if engine.device.type == "cpu" and world().size == 1 else config.log_every
+
+
+def _due(step: int, every: int | None) -> bool:
+    return every is not None and step % every == 0
+
+
+def _measured(model: nn.Module, evaluate: Evaluate, average: WeightAverage | None) -> dict[str, float]:
+    """`evaluate` in eval mode, without gradients, on the averaged weights if there are any."""
     model.eval()
-    with torch.no_grad():
+    with torch.no_grad(), average.in_model() if average is not None else nullcontext():
         figures = {name: float(value) for name, value in evaluate(model).items()}
+        split_again(model)
     model.train()
     return figures

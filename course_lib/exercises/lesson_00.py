@@ -1,0 +1,65 @@
+"""Exercise of lesson 00: a softmax that survives large scores."""
+
+import torch
+
+from course_lib.lesson.exercises import Exercise
+
+
+def rows_sum_to_one(softmax):
+    scores = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 4.0]])
+    total = softmax(scores).sum(dim=-1)
+    assert total.shape == (2,) and torch.allclose(total, torch.ones(2)), (
+        f"each row should sum to 1, rows sum to {[round(value, 2) for value in total.flatten().tolist()]}: which axis?"
+    )
+
+
+def uses_exponentials(softmax):
+    got = softmax(torch.tensor([[0.0, 1.0]]))[0]
+    ratio = (got[1] / got[0]).item()
+    assert abs(ratio - 2.718282) < 1e-3, (
+        f"one more point of score should multiply the probability by e, got {ratio:.2f}"
+    )
+
+
+def survives_large_scores(softmax):
+    got = softmax(torch.tensor([[10_000.0, 9_999.0]]))
+    assert torch.isfinite(got).all(), "scores of 10,000 overflow exp: subtract the largest score of the row first"
+
+
+def is_right_for_every_row(softmax):
+    scores = torch.tensor([[0.0, 1.0], [500.0, -500.0], [-700.0, -701.0]])
+    got = softmax(scores)
+    assert torch.allclose(got, scores.softmax(-1)), "rows with smaller scores come out wrong: take the maximum per row"
+
+
+def _softmax(x):
+    shifted = (x - x.max(dim=-1, keepdim=True).values).exp()
+    return shifted / shifted.sum(dim=-1, keepdim=True)
+
+
+def _one_maximum_for_all(x):
+    shifted = (x - x.max()).exp()
+    return shifted / shifted.sum(dim=-1, keepdim=True).clamp_min(1e-30)
+
+
+softmax = Exercise(
+    id="00.1 softmax",
+    task="Write softmax(x): (B, K) scores -> (B, K) probabilities along the last axis, without overflow at 10,000.",
+    stages=(rows_sum_to_one, uses_exponentials, survives_large_scores, is_right_for_every_row),
+    reference=_softmax,
+    mutants={
+        "which axis": lambda x: x.exp() / x.exp().sum(dim=0, keepdim=True),
+        "multiply the probability by e": lambda x: (x + 1) / (x + 1).sum(dim=-1, keepdim=True),
+        "subtract the largest score": lambda x: x.exp() / x.exp().sum(dim=-1, keepdim=True),
+        "take the maximum per row": _one_maximum_for_all,
+    },
+    hints=(
+        "The formula is right, and exp(10,000) is infinity in float32. What may you subtract from all scores?",
+        "softmax(x) = softmax(x - c) for any number c per row. Choose c so that no exponent is positive.",
+        "shifted = (x - x.max(dim=-1, keepdim=True).values).exp(), then divide by shifted.sum(dim=-1, keepdim=True).",
+    ),
+    difficulty=1,
+    minutes=5,
+)
+
+EXERCISES = (softmax,)
