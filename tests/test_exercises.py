@@ -6,7 +6,7 @@ import pkgutil
 import pytest
 
 import course_lib.exercises
-from course_lib.lesson.exercises import Exercise, check, hint
+from course_lib.lesson.exercises import Exercise, check, hint, judge
 
 MODULES = [
     importlib.import_module(f"course_lib.exercises.{m.name}")
@@ -26,30 +26,25 @@ def doubled():
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
-def test_reference_passes(exercise, capsys):
-    assert check(exercise, exercise.reference), capsys.readouterr().out
+def test_reference_passes(exercise):
+    assert judge(exercise, exercise.reference) == (True, f"✓ {exercise.id}  passed")
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
-def test_every_mutant_gets_its_own_advice(exercise, capsys):
+def test_every_mutant_gets_its_own_advice(exercise):
     assert len(exercise.mutants) >= 3, "an exercise needs at least three typical wrong answers"
-    lines = []
-    for advice, mutant in exercise.mutants.items():
-        assert not check(exercise, mutant), f"mutant '{advice}' passed"
-        lines.append(capsys.readouterr().out)
-        assert advice in lines[-1], f"expected '{advice}' in: {lines[-1]}"
-    assert len(set(lines)) == len(lines), "two mutants get the same advice"
+    verdicts = {advice: judge(exercise, mutant) for advice, mutant in exercise.mutants.items()}
+    for advice, verdict in verdicts.items():
+        assert not verdict.passed, f"mutant '{advice}' passed"
+        assert advice in verdict.line, f"expected '{advice}' in: {verdict.line}"
+    assert len({verdict.line for verdict in verdicts.values()}) == len(verdicts), "two mutants get the same advice"
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
-def test_every_stage_is_needed_by_a_mutant(exercise, capsys):
-    for mutant in exercise.mutants.values():
-        check(exercise, mutant)
-    out = capsys.readouterr().out
-    for number in range(1, len(exercise.stages) + 1):
-        assert f"stage {number} of" in out, (
-            f"no mutant is stopped by stage {number}: {exercise.stages[number - 1].__name__}"
-        )
+def test_every_stage_is_needed_by_a_mutant(exercise):
+    lines = "\n".join(judge(exercise, mutant).line for mutant in exercise.mutants.values())
+    for number, stage in enumerate(exercise.stages, start=1):
+        assert f"stage {number} of" in lines, f"no mutant is stopped by stage {number}: {stage.__name__}"
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
@@ -69,18 +64,17 @@ def test_a_stub_is_not_attempted_yet(capsys):
     def stub(x):
         raise NotImplementedError
 
-    assert not check(doubled(), stub)
+    assert check(doubled(), stub) is None  # so that a cell that ends in it shows the line alone
     assert capsys.readouterr().out == "○ 00.9 double  not attempted yet\n"
 
 
-def test_an_error_in_the_answer_is_named_and_does_not_stop_the_notebook(capsys):
-    assert not check(doubled(), lambda x: x + undefined_name)  # noqa: F821
-    assert "your code raised NameError (line" in capsys.readouterr().out
+def test_an_error_in_the_answer_is_named_and_does_not_stop_the_notebook():
+    passed, line = judge(doubled(), lambda x: x + undefined_name)  # noqa: F821
+    assert not passed and "your code raised NameError (line" in line
 
 
-def test_advice_names_the_stage(capsys):
-    assert not check(doubled(), lambda x: x)
-    assert capsys.readouterr().out == "✗ 00.9 double  stage 1 of 1: that returns its input\n"
+def test_advice_names_the_stage():
+    assert judge(doubled(), lambda x: x).line.startswith("✗ 00.9 double  stage 1 of 1: that returns its input")
 
 
 def test_hints_come_in_order_and_refuse_others(capsys):

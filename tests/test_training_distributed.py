@@ -4,10 +4,11 @@ Models are in float64, so that only a wrong formula, not the order of a sum, can
 """
 
 import json
-import math
 import os
+import signal
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from course_lib.training.config import TrainConfig
 from course_lib.training.distributed import gather, parallel, process_group, world
 from course_lib.training.engine import Engine
 from course_lib.training.loop import fit
+from course_lib.training.weights import load_weights, save_weights
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
 
@@ -83,9 +85,16 @@ def clip_loss(model, batch):
     return (to_text + to_image) / 2
 
 
-COMMON = {"learning_rate": 0.05, "clip_norm": 0.5, "ema_decay": 0.9, "progress": "none", "log_every": 2}
+COMMON = {
+    "learning_rate": 0.05,
+    "evaluate_every": 2,
+    "clip_norm": 0.5,
+    "ema_decay": 0.9,
+    "progress": "none",
+    "log_every": 2,
+}
 RUNS = {
-    # name: model, data, loss, what weighs, config. Batches of 5 give shares of 3 and 2, of 6 the tail of 2 gives 1 and 1.
+    # name: model, data, loss, what weighs, config. A batch of 5 gives shares of 3 and 2; of 6, the tail of 2 is 1 and 1.
     "equal shares": (Classifier, sentences, example_loss, None, TrainConfig(steps=5, batch_size=6, **COMMON)),
     "unequal shares": (Classifier, sentences, example_loss, None, TrainConfig(steps=5, batch_size=5, **COMMON)),
     "accumulation": (
@@ -110,7 +119,13 @@ def train(name, shard=False, **keywords):
     kind, data, loss, weigh, config = RUNS[name]
     config = TrainConfig(**{**vars(config), "shard": shard, **keywords.pop("settings", {})})
     model = seeded(kind)
-    return model, fit(model, data(), loss, config, weigh=weigh, **keywords)
+    return model, fit(model, data(), loss, config, evaluate_all, weigh=weigh, **keywords)
+
+
+def evaluate_all(model):
+    """A forward without a backward in between, after which FSDP2 must take the weights apart again."""
+    first = next(model.parameters()).shape[-1]
+    return {"mean": (model(sentences()[0]) if first != 7 else model(*pairs())[0]).mean()}
 
 
 def whole(model):
@@ -131,20 +146,19 @@ def worker(out):
     """What each of the two processes runs; rank 0 writes the results for the tests below."""
     results, histories = {}, {}
     with process_group("cpu"):
-        for name in RUNS:
-            for shard in (False, True):
-                key = f"{name}/{'fsdp' if shard else 'ddp'}"
-                model, history = train(name, shard)
-                results |= {f"{key}/{k}": v for k, v in whole(model).items()}
-                results |= {f"{key}/grad{i}": g for i, g in enumerate(first_gradient(name, shard))}
-                histories[key] = history.rows
-        for shard in (False, True):  # half a run, to be continued by another number of processes
-            half = {"settings": {"schedule": "constant", "checkpoint_every": 3}}
-            train("equal shares", shard, run_dir=out / ("sharded" if shard else "copied"), **half)
-        model, _ = train("equal shares", True, run_dir=out / "one", resume=True)
-        results |= {f"one to two/{k}": v for k, v in whole(model).items()}
-        for key, call in REFUSED.items():
-            with pytest.raises(ValueError, match=key):
+        for name, shard in product(RUNS, (False, True)):
+            key = f"{name}/{'fsdp' if shard else 'ddp'}"
+            model, history = train(name, shard)
+            results |= {f"{key}/{k}": v for k, v in whole(model).items()}
+            results |= {f"{key}/gradient {i}": g for i, g in enumerate(first_gradient(name, shard))}
+            histories[key] = history.rows
+        for shard in (False, True):  # half a run each, to be continued by one process
+            train("equal shares", shard, run_dir=out / f"two, shard={shard}", settings={"steps": 3})
+        for shard in (False, True):  # the other half of a run that one process began
+            model, _ = train("equal shares", shard, run_dir=out / f"one for shard={shard}", resume=True)
+            results |= {f"continued shard={shard}/{k}": v for k, v in whole(model).items()}
+        for message, call in REFUSED.items():
+            with pytest.raises(ValueError, match=message):
                 call()
         if world().rank == 0:
             save_file(results, out / "results.safetensors")
@@ -158,27 +172,108 @@ def scalar_parameter():
 
 
 REFUSED = {
-    "give it the shape": scalar_parameter,
-    "cannot be shared by 2 processes": lambda: train("equal shares", settings={"batch_size": 13}),
-    "leave one process a pass": lambda: train("equal shares", settings={"batch_size": 7, "micro_batch_size": 1}),
+    "FSDP2 cannot split scale.*give it the shape": scalar_parameter,
+    "a batch of 1 examples cannot be shared by 2 processes": lambda: train("equal shares", settings={"batch_size": 13}),
+    "leave one process a pass without": lambda: train("accumulation", settings={"micro_batch_size": 1}),
+    "works in one process": lambda: train("equal shares", settings={"micro_batch_size": "auto"}),
 }
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    out = tmp_path_factory.mktemp("gloo")
-    train("equal shares", run_dir=out / "one", settings={"steps": 3})
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
+def doomed(out):
+    """Two processes under the elastic agent; in its first life the second one dies of SIGKILL in the middle of the run."""
+
+    def loss(model, batch):
+        calls[0] += 1
+        if calls[0] == 6 and world().rank == 1 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return example_loss(model, batch)
+
+    calls = [0]
+    with process_group("cpu"):
+        settings = TrainConfig(**{**vars(RUNS["equal shares"][-1]), "steps": 9, "checkpoint_every": 2})
+        model = seeded(Classifier)
+        fit(model, sentences(), loss, settings, evaluate_all, run_dir=out / "run", resume=True)
+        if world().rank == 0:
+            save_weights(model, out / "weights.safetensors")
+            (out / "restarts").write_text(os.environ["TORCHELASTIC_RESTART_COUNT"])
+
+
+def torchrun(out, mode, *options):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", *options]
     done = subprocess.run(
-        [*torchrun, __file__, str(out)],
+        [*command, __file__, mode, str(out)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=240,
     )
     assert done.returncode == 0, done.stderr[-4000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    out = tmp_path_factory.mktemp("gloo")
+    for shard in (False, True):
+        train("equal shares", run_dir=out / f"one for shard={shard}", settings={"steps": 3})
+    torchrun(out, "worker")
     return load_file(out / "results.safetensors"), json.loads((out / "histories.json").read_text()), out
 
 
+@pytest.mark.parametrize(("name", "engine"), product(RUNS, ("ddp", "fsdp")))
+def test_two_processes_give_the_gradient_losses_and_weights_of_one(two, name, engine):
+    results, histories, _ = two
+    model, history = train(name)
+    for i, gradient in enumerate(first_gradient(name)):
+        torch.testing.assert_close(results[f"{name}/{engine}/gradient {i}"], gradient, **EXACT)
+    for key, value in model.state_dict().items():
+        torch.testing.assert_close(results[f"{name}/{engine}/{key}"], value, **EXACT)
+    for column in ("loss", "grad_norm", "learning_rate"):
+        ours = [row[column] for row in histories[f"{name}/{engine}"]]
+        assert ours == pytest.approx(history[column], rel=1e-6)  # weights of tokens are counted in fp32
+
+
+def test_the_cases_would_show_a_plain_average_of_unequal_shares():
+    model, (tokens, real) = seeded(Classifier), sentences()
+    whole_loss = token_loss(model, (tokens[:5], real[:5]))
+    halves = [token_loss(model, (tokens[a:b], real[a:b])) for a, b in ((0, 3), (3, 5))]
+    right = torch.autograd.grad(whole_loss, model.head.weight)[0]
+    naive = torch.autograd.grad(sum(halves) / 2, model.head.weight)[0]
+    assert (right - naive).abs().max() > 1e-3
+
+
+def test_a_contrastive_loss_without_the_others_rows_is_another_loss():
+    model, batch = seeded(Towers), tuple(t[:7] for t in pairs())
+    alone = (clip_loss(model, tuple(t[:4] for t in batch)) * 4 + clip_loss(model, tuple(t[4:] for t in batch)) * 3) / 7
+    assert clip_loss(model, batch).item() - alone.item() > 0.1
+
+
+@pytest.mark.parametrize("shard", [False, True])
+def test_a_checkpoint_of_two_processes_is_continued_by_one_and_the_other_way_round(two, shard):
+    results, _, out = two
+    files = {path.name.partition("-")[0] for path in (out / f"two, shard={shard}" / "step-00000003").iterdir()}
+    assert ("shard" in files) is shard
+    uninterrupted, _ = train("equal shares")
+    continued, _ = train("equal shares", run_dir=out / f"two, shard={shard}", resume=True)
+    for key, value in uninterrupted.state_dict().items():
+        torch.testing.assert_close(continued.state_dict()[key], value, **EXACT)
+        torch.testing.assert_close(results[f"continued shard={shard}/{key}"], value, **EXACT)
+
+
+def test_the_elastic_agent_restarts_from_the_last_checkpoint(tmp_path):
+    torchrun(tmp_path, "doomed", "--max-restarts", "2")
+    assert (tmp_path / "restarts").read_text() == "1"
+    uninterrupted, _ = train("equal shares", settings={"steps": 9})
+    restarted = seeded(Classifier)
+    load_weights(restarted, tmp_path / "weights.safetensors")
+    for key, value in uninterrupted.state_dict().items():
+        torch.testing.assert_close(restarted.state_dict()[key], value, **EXACT)
+
+
+def test_one_process_gathers_its_own_rows():
+    rows = torch.randn(3, 2, requires_grad=True)
+    assert gather(rows).rows is rows and gather(rows).start == 0
+
+
 if __name__ == "__main__":
-    worker(Path(sys.argv[1]))
+    {"worker": worker, "doomed": doomed}[sys.argv[1]](Path(sys.argv[2]))

@@ -7,6 +7,7 @@ mutant, a typical wrong answer that must trigger it; tests/test_exercises.py run
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,31 @@ class Exercise:
     """Time to give it before looking at the last hint."""
 
 
-def check(exercise: Exercise, answer: Callable) -> bool:
-    """Print ✓, ✗ with advice, or ○ for a stub that still raises NotImplementedError. Returns whether it passed."""
+class Verdict(NamedTuple):
+    """What `judge` found."""
+
+    passed: bool
+    line: str
+    """One line: ✓, ✗ with the stage and its advice, or ○ for a stub that still raises NotImplementedError."""
+
+
+def judge(exercise: Exercise, answer: Callable) -> Verdict:
+    """Run the stages in order up to the first that fails. Whatever the answer raises becomes a line, never an error."""
     for number, stage in enumerate(exercise.stages, start=1):
         try:
             stage(answer)
         except NotImplementedError:
-            print(f"○ {exercise.id}  not attempted yet")
-            return False
+            return Verdict(False, f"○ {exercise.id}  not attempted yet")
         except AssertionError as advice:
-            print(f"✗ {exercise.id}  stage {number} of {len(exercise.stages)}: {_first_line(advice)}")
-            return False
+            return Verdict(False, _failed(exercise, number, _first_line(advice)))
         except Exception as error:  # the learner's own code failed: say where, keep the notebook running
-            print(f"✗ {exercise.id}  stage {number} of {len(exercise.stages)}: {_describe(error)}")
-            return False
-    print(f"✓ {exercise.id}  passed")
-    return True
+            return Verdict(False, _failed(exercise, number, _describe(error)))
+    return Verdict(True, f"✓ {exercise.id}  passed")
+
+
+def check(exercise: Exercise, answer: Callable) -> None:
+    """Print the verdict on `answer`, one line."""
+    print(judge(exercise, answer).line)
 
 
 def hint(exercise: Exercise, level: int = 0) -> None:
@@ -58,6 +68,10 @@ def hint(exercise: Exercise, level: int = 0) -> None:
     if not 1 <= level <= count:
         raise ValueError(f"{exercise.id} has hints 1 to {count}; level={level} is none of them")
     print(f"hint {level} of {count}: {exercise.hints[level - 1]}")
+
+
+def _failed(exercise: Exercise, number: int, advice: str) -> str:
+    return f"✗ {exercise.id}  stage {number} of {len(exercise.stages)}: {advice}"
 
 
 def _describe(error: Exception) -> str:

@@ -31,6 +31,11 @@ class Engine:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.processes = world().size
         self.micro = config.micro_batch_size
+        if self.micro == "auto" and self.processes > 1:
+            raise ValueError(
+                "micro_batch_size='auto' works in one process, since a full memory in one would leave the others waiting; "
+                "run one process for a few steps and pass the size that it settles on"
+            )
 
     def gradient(self, batch: Batch, examples: int) -> Tensor:
         """Leave the gradient in the parameters; return this process's part of the mean loss, still on the device.

@@ -40,10 +40,7 @@ r"""
 | an evening (60 min) | everything, exercises included |
 | a workshop (45 min) | 7.1, 7.2, 7.5 on the projector, exercise 07.1, 7.6 and 7.7 with bets before each cell |
 | 15 minutes before the interview | 7.1, the table in 7.3, 7.7, 7.8, 7.10, 7.11 |
-"""
 
-# %% [markdown]
-r"""
 **Try first.** A label is 1 exactly if *one* of two things is true: the image shows a dog, or the caption says "dog" (so:
 the caption is wrong). Image alone gets 50 %, caption alone gets 50 %. Four colleagues each build a model:
 
@@ -76,7 +73,7 @@ from course_lib.models.heads import AddLogits, FuseThenHead, mlp
 from course_lib.training.config import TrainConfig
 from course_lib.training.loop import fit
 
-torch.manual_seed(0)
+_ = torch.manual_seed(0)
 # %% [markdown]
 r"""
 ![Three columns. Early: patches and words become one token sequence for one Transformer. Middle: two encoders give two
@@ -86,10 +83,7 @@ averaged.](figures/07_where_to_fuse.svg)
 The picture shows where two modalities can meet: as tokens, as features, or as decisions. Further right, the parts are
 easier to train, replace and debug apart, and can say less about how the modalities belong together. (A *cascade* chains
 them: one stage's decision is the next stage's input, as when a detector feeds a reasoner.)
-"""
 
-# %% [markdown]
-r"""
 ## 7.2 By hand
 
 One example, two features per modality. Every operator fits on a line. The last column swaps image and text.
@@ -118,7 +112,6 @@ left = {
 fig, ax = bar_plot(left, xlabel="R² of the image, recovered linearly from the fused vector")
 show(fig, "Concatenation keeps all of the image, sum and mean half, max a third, the product nothing.")
 
-# %%
 claim(
     "C07.1",
     "Linearly recoverable: all of the image from a concatenation, half from sum or mean, a third from max, none from a product",
@@ -333,8 +326,10 @@ SURFACES = {  # what the linear layer gets to see
     "gate": lambda x, y: (torch.sigmoid(4 * y) * x, torch.sigmoid(-4 * y) * x),
     "tensor": lambda x, y: (x, y, x * y),
 }
+
+# %%
 grid = torch.linspace(-2, 2, 41)
-GRID_X, GRID_Y = torch.meshgrid(grid, grid, indexing="xy")
+GRID_X, GRID_Y = (axis.flatten() for axis in torch.meshgrid(grid, grid, indexing="xy"))
 
 
 def draw_surfaces(operator="late: add evidence", noise=0.3):
@@ -346,11 +341,11 @@ def draw_surfaces(operator="late: add evidence", noise=0.3):
     for ax, rule in zip(axes, ("xor", "and", "or"), strict=True):
         label, seen = RULES[rule](*bits), SURFACES[operator]
         model = LogisticRegression(C=10).fit(torch.stack(seen(x, y), 1), label)
-        surface = model.predict_proba(torch.stack(seen(GRID_X.flatten(), GRID_Y.flatten()), 1))[:, 1].reshape(41, 41)
+        surface = model.predict_proba(torch.stack(seen(GRID_X, GRID_Y), 1))[:, 1].reshape(41, 41)
         ax.imshow(surface, extent=(-2, 2, -2, 2), origin="lower", cmap="PuOr_r", vmin=0, vmax=1)
         ax.scatter(x, y, c=label, cmap="PuOr_r", vmin=-0.3, vmax=1.3, s=9, edgecolors="black", linewidths=0.4)
-        accuracy = model.score(torch.stack(seen(x, y), 1), label)
-        ax.set(title=f"{rule.upper()}: {accuracy:.0%}", xlabel="image feature", xticks=[-1, 1], yticks=[-1, 1])
+        share = model.score(torch.stack(seen(x, y), 1), label)
+        ax.set(title=f"{rule.upper()}: {share:.0%} right", xlabel="image feature", xticks=[-1, 1], yticks=[-1, 1])
     axes[0].set_ylabel("text feature")
     fig.suptitle(f"{operator}, then a linear layer", fontsize=11)
     return fig
@@ -366,11 +361,8 @@ explore(
 # %% [markdown]
 r"""
 The static picture shows late fusion: AND and OR are easy, XOR is not, however flexible the two single-modality curves are.
-Read on without a kernel: here is the whole zoo in one table.
-"""
+Reading without a kernel? The whole zoo follows in one figure.
 
-# %% [markdown]
-r"""
 ## 7.6 Evidence
 
 **The world.** Two hidden bits. The image shows its bit as a 16-wide prototype plus noise, the text likewise, and the label is
@@ -553,7 +545,7 @@ train nothing new: average the probabilities of the single models, or add their 
 
 # %%
 def seen_and_heard(fuse, head):
-    """A builder of models with one encoder per modality: (8 x 8) pixels and (40 x 20) mel values to 32 features."""
+    """Builds models with one encoder per modality: 8 x 8 pixels and 40 x 20 mel values to 32 features."""
     return lambda: FuseThenHead(fuse(), head(), mlp(8 * 8, 32, hidden=64), mlp(40 * 20, 32, hidden=64))
 
 
@@ -612,7 +604,6 @@ claim(
     measured=", ".join(f"{name} at least {value:.3f}" for name, value in gain.items()),
 )
 
-# %%
 late, average = clean["late: add log p"], clean["late: average p"]
 best_joint = max((clean[name].mean().item(), name) for name in JOINT)
 claim(
@@ -743,7 +734,7 @@ the text below changes completely, the answer not at all. Attention needs severa
 
 # %%
 attend = fusion_tokens.CrossAttentionFusion(text_width=8, image_width=6, heads=2)
-pooled_image, patches = torch.randn(4, 1, 6), torch.randn(4, 9, 6)  # (B, P, D_image) with P = 1 and P = 9
+pooled_image, patches = (torch.randn(4, 1, 6), torch.randn(4, 9, 6))  # (B, P, D_image) with P = 1 and P = 9
 text, other_text = torch.randn(2, 4, 3, 8)  # (B, T, D)
 one, one_other = attend(text, pooled_image), attend(10 * other_text, pooled_image)
 many, many_other = attend(text, patches), attend(10 * other_text, patches)
@@ -789,19 +780,19 @@ Whisper base. A fused vector of 256.
 
 # %%
 WIDTHS = {"image, text": (1024, 768), "image, text, sound": (1024, 768, 512)}
+print(f"{'modalities':20s}{'operator':17s}{'features':>13s}{'parameters':>17s}{'MFLOP':>12s}{'GiB, bf16':>11s}")
 for name, widths in WIDTHS.items():
     full = tensor_fusion.tensor_fusion_cost(widths, out=256)
-    small = tensor_fusion.low_rank_cost(widths, rank=8, out=256)
-    print(f"{name}:")
-    print(f"  tensor           {full.features:>13,} features  {full.parameters:>15,} parameters")
-    print(f"  low rank, R = 8  {small.features:>13,} features  {small.parameters:>15,} parameters")
-    print(f"  ratio            {full.parameters / small.parameters:>13,.0f}")
-    print(f"  memory of the tensor's weights in bf16: {2 * full.parameters / 2**30:,.1f} GiB")
+    low = tensor_fusion.low_rank_cost(widths, rank=8, out=256)
+    for operator, cost in (("tensor", full), ("low rank, R = 8", low)):
+        mflop, gib = 2 * cost.multiply_adds / 1e6, 2 * cost.parameters / 2**30
+        print(f"{name:20s}{operator:17s}{cost.features:>13,}{cost.parameters:>17,}{mflop:>12,.1f}{gib:>11,.2f}")
+    print(f"{'':20s}the low rank is {full.parameters / low.parameters:,.0f} times smaller\n")
 
 # %% [markdown]
 r"""
-A forward pass makes about 2 FLOPs per multiply-add, and the multiply-adds equal the parameters here, so the ratio holds for
-compute as well. The third modality multiplies the tensor's size by 513 and only adds to the low-rank form.
+One multiply-add counts as 2 FLOPs; figures are for one example. A third modality of width 512 multiplies the tensor by 513 and
+only adds to the low-rank form. During training Adam holds two more numbers per parameter.
 
 **Tokens.** LLaVA-1.5 concatenates 576 visual tokens with the words. How many attention scores per head and layer does each
 topology compute for 64 words?
@@ -823,10 +814,7 @@ r"""
 The bottleneck costs little more than no fusion at all. Concatenation costs more and needs no new module, and every layer may
 mix, which is why today's vision-language models pay for it. None of this changes with mixed precision or several GPUs: it is
 the number of scores. Lesson 10 takes up connectors, lesson 26 the memory.
-"""
 
-# %% [markdown]
-r"""
 ## 7.9 Look inside
 
 What did the tensor learn for XOR? Its weights for the difference of the two logits form a 17 × 17 matrix. If one product of
@@ -843,7 +831,8 @@ values = [torch.linalg.svdvals(weight) for weight in weights]
 fig, (left_ax, right_ax) = plt.subplots(1, 2, figsize=(7, 2.8), layout="constrained")
 limit = weights[0].abs().max()
 fig.colorbar(left_ax.imshow(weights[0], cmap="PuOr_r", vmin=-limit, vmax=limit), ax=left_ax)
-left_ax.set(xlabel="1, then text features", ylabel="1, then image features", title="weight of each product")
+left_ax.set(xlabel="1, then text features", ylabel="1, then image features", xticks=[], yticks=[])
+left_ax.set_title("weight of each product")
 right_ax.bar(range(1, 18), values[0], color="#4477aa")
 right_ax.set(xlabel="rank", ylabel="singular value", title="one product dominates")
 show(
@@ -851,7 +840,6 @@ show(
     "Left, a 17 by 17 weight matrix with a plaid pattern. Right, its singular values: the first towers over the rest.",
 )
 
-# %%
 shares = [(v[0] ** 2 / v.square().sum()).item() for v in values]
 claim(
     "C07.12",
@@ -908,10 +896,7 @@ r"""
 11. Vielzeuf et al. (2018), *CentralNet: a Multilayer Approach for Multimodal Fusion*, arXiv:1808.07275: AV-MNIST, whose pairing by
     label our digits follow.
 12. Widths: the published configurations `openai/clip-vit-large-patch14` and `openai/whisper-base`.
-"""
 
-# %% [markdown]
-r"""
 ## 7.13 Worked solutions
 """
 
