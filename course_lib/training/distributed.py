@@ -7,8 +7,9 @@ The program stays the same; only its start differs:
                  torchrun --nproc-per-node 8 -m course_lib.cli train vit --steps 1000 --shard    (FSDP2)
     two nodes    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint FIRST_NODE:29500 \
                      -m course_lib.cli train vit --steps 1000 --run-dir /on/a/disk/both/see --resume
-    a worker that may die: add --max-restarts 3 to torchrun and --run-dir DIR --resume to the program; the agent starts
-    all workers anew and they continue from the last checkpoint.
+    a worker that may die: give torchrun --max-restarts 3 and the program --run-dir DIR --resume; the agent starts all
+    workers anew and they go on from the last checkpoint. Set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for it: in the shared
+    store of torch 2.13 the new workers find the addresses of the dead ones.
     Slurm        #SBATCH --nodes=2 --ntasks-per-node=1 --gpus-per-node=8 --cpus-per-task=64
                  first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
                  srun torchrun --nnodes "$SLURM_NNODES" --nproc-per-node 8 --rdzv-id "$SLURM_JOB_ID" \

@@ -33,8 +33,8 @@ class Engine:
         self.micro = config.micro_batch_size
         if self.micro == "auto" and self.processes > 1:
             raise ValueError(
-                "micro_batch_size='auto' works in one process, since a full memory in one would leave the others waiting; "
-                "run one process for a few steps and pass the size that it settles on"
+                "micro_batch_size='auto' works in one process, since one that runs out of memory leaves the others "
+                "waiting; run one process for a few steps and pass the size that it settles on"
             )
 
     def gradient(self, batch: Batch, examples: int) -> Tensor:

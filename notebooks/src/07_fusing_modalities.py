@@ -67,7 +67,8 @@ from course_lib.lesson.claims import claim
 from course_lib.lesson.exercises import check, hint
 from course_lib.lesson.explore import explore
 from course_lib.lesson.figures import bar_plot, dot_plot, show
-from course_lib.metrics import accuracy, linear_recovery
+from course_lib.metrics.classification import accuracy
+from course_lib.metrics.regression import linear_recovery
 from course_lib.models import fusion, fusion_tokens, late_fusion, tensor_fusion
 from course_lib.models.heads import AddLogits, FuseThenHead, mlp
 from course_lib.training.config import TrainConfig

@@ -1,18 +1,11 @@
-"""Figures of merit. Each states its chance value and its best value.
+"""How well numbers are predicted. Each metric states its chance value and its best value.
 
 Axis letters are those of course_lib/__init__.py.
 """
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
-
-
-def accuracy(scores: Float[Tensor, "B K"], label: Int[Tensor, " B"]) -> float:
-    """Share of examples whose largest score is the label's. Best 1; chance is the share of the most frequent class."""
-    if len(label) == 0:
-        raise ValueError("accuracy of no examples is undefined; pass at least one")
-    return (scores.argmax(dim=-1) == label).float().mean().item()
 
 
 def linear_recovery(inputs: Float[Tensor, "B D_in"], target: Float[Tensor, "B D_out"]) -> float:
