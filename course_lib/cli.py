@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from course_lib.cli_train import add_train_parser
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run `course VERB ...`; return the exit status."""
@@ -10,6 +12,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("doctor", help="is this machine ready, and if not, what to do").set_defaults(run=_doctor)
     verbs.add_parser("lessons", help="list the lessons, planned ones marked").set_defaults(run=_lessons)
+    add_train_parser(verbs)
     lab = verbs.add_parser("lab", help="open JupyterLab on the start page")
     lab.add_argument("--port", type=int, help="use this port or fail; without it Jupyter takes the next free one")
     lab.set_defaults(run=_lab)

@@ -5,7 +5,6 @@ import matplotlib.pyplot as plt
 import pytest
 
 from course_lib.lesson.explore import explore
-from course_lib.lesson.figures import png, show
 
 
 def draw(height=1.0, bars=3, colour="C0", grid=False):
@@ -85,19 +84,3 @@ def test_bad_controls_are_refused(monkeypatch, controls, message):
 def test_an_argument_without_default_is_refused():
     with pytest.raises(ValueError, match=r"no default for \['bars'\]"):
         explore(lambda bars: None, alt="bars", bars=(1, 5))
-
-
-def test_png_is_opaque_and_closes_the_figure():
-    fig, _ = draw()
-    before = len(plt.get_fignums())
-    data = png(fig)
-    assert len(plt.get_fignums()) == before - 1
-    import io
-
-    pixels = plt.imread(io.BytesIO(data), format="png")
-    assert pixels[0, 0].tolist()[:3] == [1.0, 1.0, 1.0] and pixels[..., 3].min() == 1.0
-
-
-def test_a_figure_without_words_is_refused():
-    with pytest.raises(ValueError, match="alt is empty"):
-        show(draw()[0], alt=" ")

@@ -90,6 +90,13 @@ def test_a_resume_after_damage_ends_at_the_same_weights(tmp_path):
     assert latest(tmp_path).name == "step-00000020"  # written anew in place of the damaged one
 
 
+def test_a_damaged_later_one_does_not_push_out_the_one_just_written(tmp_path):
+    train(tmp_path)
+    (tmp_path / "step-00000020" / "state.json").unlink()
+    fit(net(), data(), cross_entropy, config(checkpoint_every=2, steps=19, keep_last=1), run_dir=tmp_path, resume=True)
+    assert names(tmp_path) == ["step-00000019"] and read_state(tmp_path / "step-00000019")["step"] == 19
+
+
 def test_a_full_disk_leaves_the_previous_one_intact(tmp_path):
     """The kernel refuses to let a file grow, in the middle of a write: ENOSPC's twin that a test can bring about."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -195,6 +195,35 @@ def test_ctrl_c_finishes_the_step_and_keeps_everything(tmp_path):
     assert same(resumed, whole)
 
 
+@pytest.mark.parametrize("reads_late", [False, True])
+def test_ctrl_c_without_a_directory_counts_every_step_done(monkeypatch, reads_late):
+    def loss(model, batch):
+        count[0] += 1
+        if count[0] == 7:
+            os.kill(os.getpid(), signal.SIGINT)
+        return cross_entropy(model, batch)
+
+    count = [0]
+    monkeypatch.setattr("course_lib.training.loop.waits", lambda device: reads_late)
+    history = fit(net(), data(), loss, config())
+    assert history.stopped == "interrupted after step 7" and history.steps("loss") == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_what_was_adapted_to_is_noted():
+    def hungry(model, batch):
+        if len(batch[0]) > 8:
+            raise torch.OutOfMemoryError("simulated")
+        return cross_entropy(model, batch)
+
+    whole, halved = net().double(), net().double()
+    x, y = data()
+    fit(whole, (x.double(), y), cross_entropy, config())
+    history = fit(halved, (x.double(), y), hungry, config(micro_batch_size="auto"))
+    assert len(history.notes) == 1 and "8 examples per pass from here on instead of 16" in history.notes[0]
+    for a, b in zip(whole.parameters(), halved.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
 def test_a_second_ctrl_c_does_not_wait_for_the_step():
     def loss(model, batch):
         for _ in range(2):
@@ -267,7 +296,7 @@ def test_losses_are_read_in_intervals_where_reading_costs(monkeypatch):
     for name in ("item", "tolist"):
         original = getattr(torch.Tensor, name)
         monkeypatch.setattr(torch.Tensor, name, lambda self, original=original: (reads.append(1), original(self))[1])
-    monkeypatch.setattr("course_lib.training.loop._reading_interval", lambda config, engine: config.log_every)
+    monkeypatch.setattr("course_lib.training.loop.waits", lambda device: True)
     history = fit(net(), data(), cross_entropy, config(log_every=8, clip_norm=1.0))
     assert len(reads) == 2 * 3  # losses and norms after steps 8, 16 and 20
     assert len(history) == 20 and history.columns == ["step", "loss", "learning_rate", "grad_norm"]

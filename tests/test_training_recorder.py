@@ -7,8 +7,8 @@ from course_lib.training.progress import Progress
 from course_lib.training.recorder import NonFiniteLoss, Recorder
 
 
-def recorder(every, norm=lambda: 7.5):
-    return Recorder(History(), Progress(TrainConfig(steps=9, progress="none"), 9), every, norm)
+def recorder(every, waits=True):
+    return Recorder(History(), Progress(TrainConfig(steps=9, progress="none"), 9), every, waits, lambda: 7.5)
 
 
 def add(recorder, step, loss):
@@ -35,12 +35,20 @@ def test_measured_figures_join_the_row_of_their_step():
 
 def test_a_bad_loss_in_the_middle_of_an_interval_is_found_at_its_step(tmp_path):
     one = recorder(every=3)
-    one.saved(tmp_path)
+    one.last_checkpoint = tmp_path
     add(one, 1, 4.0), add(one, 2, float("inf"))
     with pytest.raises(
         NonFiniteLoss, match=r"is inf at step 2, gradient norm 7\.5; .* was 4 at step 1; .*" + str(tmp_path)
     ):
         add(one, 3, 1.0)
+    assert one.history["loss"] == [4.0]
+
+
+def test_where_nothing_waits_a_bad_loss_is_found_at_once():
+    one = recorder(every=100, waits=False)
+    add(one, 1, 4.0)
+    with pytest.raises(NonFiniteLoss, match="nan at step 2"):
+        add(one, 2, float("nan"))
     assert one.history["loss"] == [4.0]
 
 

@@ -1,6 +1,7 @@
 """Exercises of lesson 07: fuse by name, low-rank fusion, late fusion in two spaces, choose an operator."""
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib.lesson.exercises import Exercise
 
@@ -26,15 +27,20 @@ def _raises_value_error(call):
     return False
 
 
-def fuse_has_shape(fuse):
+def fuse_returns_tensors(fuse):
+    for operator in OPERATORS:
+        got = fuse(*_pair(), operator)
+        assert isinstance(got, torch.Tensor), f"{operator} came back as {type(got).__name__}: does every branch return?"
+
+
+def fuse_takes_any_widths(fuse):
     image, text = _pair(text_width=5)
     for operator, width in {"concat": 9, "outer": 20}.items():
+        assert not _raises_value_error(lambda operator=operator: fuse(image, text, operator)), (
+            f"{operator} takes any widths, 4 and 5 here, and you refuse them; which operators really need equal widths?"
+        )
         got = tuple(fuse(image, text, operator).shape)
         assert got == (3, width), f"{operator} of (3, 4) and (3, 5) should be (3, {width}), got {got}"
-    image, text = _pair()
-    for operator in ("sum", "mean", "product", "max"):
-        got = tuple(fuse(image, text, operator).shape)
-        assert got == (3, 4), f"{operator} of (3, 4) and (3, 4) should be (3, 4), got {got}"
 
 
 def fuse_has_values(fuse):
@@ -87,6 +93,12 @@ def _fuse(image, text, operator):
     return (image + text) / 2 if operator == "mean" else elementwise[operator](image, text)
 
 
+def _fuse_refuses_all_unequal(image, text, operator):
+    if image.shape != text.shape:
+        raise ValueError("shapes differ")
+    return _fuse(image, text, operator)
+
+
 def _fuse_without_checks(image, text, operator):
     if operator in ("concat", "outer"):
         return _fuse(image, text, operator)
@@ -111,9 +123,19 @@ fuse = Exercise(
     id="07.1 fuse",
     task="Write fuse(image, text, operator): (B, D_image), (B, D_text) -> fused, for sum, mean, product, max, concat "
     "and outer. Raise ValueError where the operator cannot apply.",
-    stages=(fuse_has_shape, fuse_has_values, fuse_refuses_unequal_widths, fuse_refuses_unequal_batches),
+    stages=(
+        fuse_returns_tensors,
+        fuse_takes_any_widths,
+        fuse_has_values,
+        fuse_refuses_unequal_widths,
+        fuse_refuses_unequal_batches,
+    ),
     reference=_fuse,
     mutants={
+        "does every branch return": lambda image, text, operator: (
+            _fuse(image, text, operator) if operator != "outer" else None
+        ),
+        "takes any widths": _fuse_refuses_all_unequal,
         "concat of (3, 4) and (3, 5) should be (3, 9)": _instead(
             "concat", lambda a, b: torch.cat([a, b[:, :4]], dim=0)
         ),
@@ -190,6 +212,24 @@ def low_rank_equals_the_tensor(low_rank):
     )
 
 
+class _LargestTensor(TorchDispatchMode):
+    """Remembers the largest tensor that any operation made."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numel = max(self.numel, result.numel())
+        return result
+
+
+def low_rank_never_builds_the_tensor(low_rank):
+    with _LargestTensor() as largest:
+        low_rank(*_low_rank_case(rank=2, out=1, image_width=60, text_width=70, batch=3))
+    assert largest.numel < 61 * 71, "a tensor with all pairs of features was built; project to (B, R, K) first instead"
+
+
 def _low_rank(image, text, image_factors, text_factors):
     ones = image.new_ones(len(image), 1)
     image_part = torch.einsum("bi,rki->brk", torch.cat([ones, image], dim=1), image_factors)
@@ -233,6 +273,7 @@ low_rank = Exercise(
         low_rank_multiplies,
         low_rank_sums_after_multiplying,
         low_rank_equals_the_tensor,
+        low_rank_never_builds_the_tensor,
     ),
     reference=_low_rank,
     mutants={
@@ -241,6 +282,7 @@ low_rank = Exercise(
         "multiply, not add": _low_rank_adds,
         "multiply first, then sum over rank": _low_rank_sums_first,
         "column 0 of the factors belongs to the 1": _low_rank_one_last,
+        "all pairs of features was built": _explicit_tensor,
     },
     hints=(
         "Project each modality to (B, R, K) first. No tensor with two feature axes is needed.",
@@ -352,6 +394,8 @@ REPORTS = {
     "XOR": ((0.49, 0.51, 0.50, 1.00, 0.5), "interaction"),
     "mostly additive": ((0.60, 0.61, 0.74, 0.88, 0.1), "interaction"),
     "nothing learnt": ((0.10, 0.11, 0.10, 0.11, 0.1), "collect better data"),
+    "joint training failed": ((0.70, 0.55, 0.90, 0.72, 0.5), "late fusion"),
+    "joint at chance": ((0.70, 0.55, 0.69, 0.50, 0.5), "one modality"),
 }
 
 
@@ -385,12 +429,42 @@ def pick_asks_about_chance(pick_operator):
     assert _verdict(pick_operator, "mostly additive"), "additive 0.74 and joint 0.88: the last 0.14 are interaction"
 
 
+def pick_doubts_the_joint_model(pick_operator):
+    for name in ("joint training failed", "joint at chance"):
+        assert _verdict(pick_operator, name), (
+            f"{name}: another model is better than joint; the best of the four is the ceiling"
+        )
+
+
+def pick_counts_the_tolerance_in(pick_operator):
+    got = pick_operator(image=0.5, text=0.5, additive=0.5, joint=0.75, chance=0.125, tolerance=0.25)
+    assert got == "one modality", "a difference of exactly `tolerance` is noise too, whatever its value: <=, not <"
+
+
 def _pick(image, text, additive, joint, chance, tolerance=0.02):
+    best = max(image, text, additive, joint)
+    if best <= chance + tolerance:
+        return "collect better data"
+    if max(image, text) >= best - tolerance:
+        return "one modality"
+    return "late fusion" if additive >= best - tolerance else "interaction"
+
+
+def _pick_with_joint_as_ceiling(image, text, additive, joint, chance, tolerance=0.02):
     if joint <= chance + tolerance:
         return "collect better data"
     if joint <= max(image, text) + tolerance:
         return "one modality"
     return "late fusion" if additive >= joint - tolerance else "interaction"
+
+
+def _pick_strictly(image, text, additive, joint, chance, tolerance=0.02):
+    best = max(image, text, additive, joint)
+    if best < chance + tolerance:
+        return "collect better data"
+    if max(image, text) > best - tolerance:
+        return "one modality"
+    return "late fusion" if additive > best - tolerance else "interaction"
 
 
 def _pick_without_additive(image, text, additive, joint, chance, tolerance=0.02):
@@ -418,6 +492,8 @@ pick_operator = Exercise(
         pick_does_not_call_and_an_interaction,
         pick_prefers_one_modality,
         pick_asks_about_chance,
+        pick_doubts_the_joint_model,
+        pick_counts_the_tolerance_in,
     ),
     reference=_pick,
     mutants={
@@ -430,11 +506,13 @@ pick_operator = Exercise(
         "a gain of 0.003 is noise": lambda **report: _pick(**report, tolerance=0.0),
         "joint stands at chance": _pick_without_chance,
         "the last 0.14 are interaction": _pick_by_chance,
+        "the best of the four is the ceiling": _pick_with_joint_as_ceiling,
+        "<=, not <": _pick_strictly,
     },
     hints=(
         "Go from the cheapest answer to the dearest. What does each have to reach to be enough?",
-        "Joint is the ceiling. First compare it with chance, then with the better single modality, then with additive.",
-        "Every comparison carries the tolerance: joint <= max(image, text) + tolerance means one modality is enough.",
+        "The best of the four is the ceiling. Compare it with chance, then with one modality, then with additive.",
+        "Every comparison carries the tolerance: max(image, text) >= best - tolerance means one modality is enough.",
     ),
     difficulty=2,
     minutes=10,

@@ -6,12 +6,12 @@ is how notebooks are built and checked, and what a reader without a kernel sees.
 """
 
 import inspect
+import math
 import os
 from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
-from IPython.display import display
 from matplotlib.figure import Figure
 
 from course_lib.lesson.figures import png, show
@@ -21,6 +21,8 @@ SLIDER_STEPS = 100
 
 def explore(draw: Callable, *, alt: str, **controls: Any) -> widgets.VBox | None:
     """Redraw `draw(**values)` whenever a control moves; returns the widgets, or None with COURSE_STATIC=1.
+
+    Call it in the last line of a cell: Jupyter shows what that line returns. (Displayed here too, it would come twice.)
 
     draw: returns a figure or (figure, axes); each argument named in `controls` has a default, the value it starts at.
     alt: one sentence that says what the figure shows.
@@ -32,15 +34,14 @@ def explore(draw: Callable, *, alt: str, **controls: Any) -> widgets.VBox | None
         print(f"explorer at {', '.join(f'{name}={value}' for name, value in start.items())}; live in JupyterLab")
         show(_figure(draw(**start)), alt)
         return None
-    view = live_view(draw, start, controls)
-    display(view)
-    return view
+    return live_view(draw, start, controls)
 
 
 def live_view(draw: Callable, start: dict[str, Any], controls: dict[str, Any]) -> widgets.VBox:
     """Controls above an image; an error in `draw` is shown under the image and leaves the last picture in place."""
     inputs = {name: _control(name, start[name], choice) for name, choice in controls.items()}
-    image = widgets.Image(value=png(_figure(draw(**start))), format="png")
+    own_size = {"align_self": "flex-start", "max_width": "100%"}  # or the box would stretch it until it blurs
+    image = widgets.Image(value=png(_figure(draw(**start))), format="png", layout=own_size)
     trouble = widgets.HTML()
 
     def redraw(_change: object) -> None:
@@ -67,7 +68,7 @@ def _starting_values(draw: Callable, controls: dict[str, Any]) -> dict[str, Any]
 
 
 def _control(name: str, value: Any, choice: Any) -> widgets.Widget:
-    label = {"description": name, "style": {"description_width": "initial"}}
+    label = {"description": name, "tooltip": name, "style": {"description_width": "initial"}}
     if isinstance(choice, bool):
         return widgets.Checkbox(value=value, **label)
     if isinstance(choice, list):
@@ -77,7 +78,22 @@ def _control(name: str, value: Any, choice: Any) -> widgets.Widget:
     low, high = choice
     if all(isinstance(bound, int) for bound in (low, high, value)):
         return widgets.IntSlider(value=value, min=low, max=high, **label)
-    return widgets.FloatSlider(value=value, min=low, max=high, step=(high - low) / SLIDER_STEPS, **label)
+    step = _step(low, high, value)
+    digits = max(0, -math.floor(math.log10(step)))
+    return widgets.FloatSlider(value=value, min=low, max=high, step=step, readout_format=f".{digits}f", **label)
+
+
+def _step(low: float, high: float, value: float) -> float:
+    """1, 2 or 5 times a power of ten, near a hundredth of the range, and small enough for `value` to lie on a step.
+
+    A browser moves a value that lies between two steps, and the explorer would not start where the text says.
+    """
+    rough = (high - low) / SLIDER_STEPS
+    power = math.floor(math.log10(rough))
+    steps = [lead * 10.0**finer for finer in range(power + 1, power - 3, -1) for lead in (5, 2, 1)]
+    fine_enough = [step for step in steps if step < 2 * rough]
+    count = {step: (value - low) / step for step in fine_enough}
+    return next((step for step in fine_enough if abs(count[step] - round(count[step])) < 1e-6), fine_enough[-1])
 
 
 def _figure(drawn: Any) -> Figure:

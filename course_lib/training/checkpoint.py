@@ -42,7 +42,7 @@ def step_of(directory: Path) -> int:
 
 
 def save(run_dir: Path, step: int, write: Callable[[Path], dict], keep_last: int) -> Path:
-    """Write one checkpoint and delete those older than the newest `keep_last`.
+    """Write one checkpoint, then delete all but the newest `keep_last`.
 
     write: puts this process's files into a directory and returns the JSON part, of which rank 0's is kept.
     If the disk is full, the half-written directory goes and the checkpoints that were there stay.
@@ -65,11 +65,18 @@ def save(run_dir: Path, step: int, write: Callable[[Path], dict], keep_last: int
         kept = f"the last whole one is {previous[-1]}" if previous else "there is none before it"
         raise CheckpointError(f"checkpoint {target} was not written ({error}); {kept}") from error
     if world().rank == 0:
-        for old in step_directories(run_dir)[:-keep_last]:
+        for old in _superseded(run_dir, step, keep_last):
             (old / MANIFEST).unlink(missing_ok=True)  # first, so that a half-deleted directory is no checkpoint
             shutil.rmtree(old)
     barrier()
     return target
+
+
+def _superseded(run_dir: Path, step: int, keep_last: int) -> list[Path]:
+    """All but the newest `keep_last` up to `step`. One of a later step was refused when this run was resumed."""
+    found = step_directories(run_dir)
+    kept = [path for path in found if step_of(path) <= step][-keep_last:]
+    return [path for path in found if path not in kept]
 
 
 def _seal(temporary: Path, target: Path, state: dict) -> None:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from course_lib.training.order import BatchOrder, mixed_seed
 
 Batch = tuple | list | dict | Tensor
-BLOCK_BYTES = 32 * 2**20  # gathered at once for several steps: large enough to save calls, small beside a model
+BLOCK_BYTES = 4 * 2**20  # gathered at once for several steps: enough to save calls, little enough to stay in the cache
 
 
 def count_examples(data: object) -> int:
@@ -76,8 +76,8 @@ def in_memory(data: tuple | dict, order: BatchOrder, steps: range, device: torch
     for first in range(steps.start, steps.stop, block):
         parts = [order.indices(step) for step in range(first, min(first + block, steps.stop))]
         rows, sizes = torch.cat(parts).to(device), [len(part) for part in parts]
-        for batch in zip(*(t.index_select(0, rows).split(sizes) for t in tensors), strict=True):
-            yield like(data, batch)
+        batches = zip(*(t.index_select(0, rows).split(sizes) for t in tensors), strict=True)
+        yield from batches if type(data) is tuple else (like(data, batch) for batch in batches)
 
 
 class StepBatches(Dataset):

@@ -24,7 +24,7 @@ class Engine:
         self.device = next(model.parameters()).device
         automatic = config.precision == "auto"
         self.dtype = pick_device(str(self.device)).dtype if automatic else FORMATS[config.precision]
-        self.mixed = self.dtype != torch.float32
+        self.mixed, self.plain = self.dtype != torch.float32, nullcontext()
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
         self.model = parallel(model, config.shard, self.dtype)
         self.call = self.model if config.compile == "off" else torch.compile(self.model, mode=config.compile)
@@ -37,10 +37,10 @@ class Engine:
                 "waiting; run one process for a few steps and pass the size that it settles on"
             )
 
-    def gradient(self, batch: Batch, examples: int) -> Tensor:
+    def gradient(self, batch: Batch, examples: int | None = None) -> Tensor:
         """Leave the gradient in the parameters; return this process's part of the mean loss, still on the device.
 
-        examples: in this step, over all processes.
+        examples: in this step over all processes; None means those of `batch`.
         """
         while True:
             try:
@@ -50,21 +50,24 @@ class Engine:
                     raise
             self._halve(length(batch))  # outside the handler, which keeps the failed pass's activations alive
 
-    def _accumulated(self, batch: Batch, examples: int) -> Tensor:
+    def _accumulated(self, batch: Batch, examples: int | None) -> Tensor:
         for parameter in self.parameters:
             parameter.grad = None
-        whole = self.micro in (None, "auto")
+        whole = self.micro is None or self.micro == "auto"
+        if whole and self.processes == 1:
+            return self._backward(batch, None)
+        examples = length(batch) if examples is None else examples
         parts = [batch] if whole else split(batch, self._pieces(examples))
-        *early, (last, weight) = zip(parts, self._weights(parts, examples), strict=True)
-        if not early:
-            return self._backward(last, weight)
+        *early, last = zip(parts, self._weights(parts, examples), strict=True)
         # DDP talks in the last pass only. FSDP2 always does, since it has no room for whole gradients.
-        with self.model.no_sync() if isinstance(self.model, nn.parallel.DistributedDataParallel) else nullcontext():
-            loss = sum(self._backward(*part) for part in early)
-        return loss + self._backward(last, weight)
+        waits = isinstance(self.model, nn.parallel.DistributedDataParallel)
+        with self.model.no_sync() if waits else nullcontext():
+            losses = [self._backward(*part) for part in early]
+        return sum(losses, start=self._backward(*last))
 
     def _backward(self, batch: Batch, weight: Tensor | float | None) -> Tensor:
-        loss = self._forward(batch)
+        with torch.autocast(self.device.type, self.dtype) if self.mixed else self.plain:
+            loss = self.loss(self.call, batch)
         if loss.dim() != 0:
             shape = tuple(loss.shape)
             raise ValueError(f"the loss has shape {shape}; return one number, such as the mean over the batch")
@@ -72,12 +75,6 @@ class Engine:
         # DDP and FSDP2 average gradients over processes; ours are parts of one mean, which must add up
         self.scaler.scale(part if self.processes == 1 else part * self.processes).backward()
         return part.detach()
-
-    def _forward(self, batch: Batch) -> Tensor:
-        if not self.mixed:
-            return self.loss(self.call, batch)
-        with torch.autocast(self.device.type, self.dtype):
-            return self.loss(self.call, batch)
 
     def _pieces(self, examples: int) -> int:
         """Passes per step, the same on every process, as FSDP2 needs it: what the largest share takes."""
@@ -90,13 +87,11 @@ class Engine:
             )
         return pieces
 
-    def _weights(self, parts: list[Batch], examples: int) -> list[Tensor | float | None]:
+    def _weights(self, parts: list[Batch], examples: int) -> list[Tensor | float]:
         """What part of the step's mean each pass is: by examples, or by what `weigh` counts in it, such as tokens."""
         if self.weigh is not None:
             counts = torch.stack([torch.as_tensor(self.weigh(part), device=self.device) for part in parts]).float()
             return list(counts / total(counts.sum()))
-        if len(parts) == 1 and self.processes == 1:
-            return [None]  # the whole: nothing to multiply
         return [length(part) / examples for part in parts]
 
     def _halve(self, examples: int) -> None:
@@ -118,8 +113,15 @@ class Engine:
 
     def gradient_norm(self) -> float:
         """L2 norm of the gradient that lies in the parameters now."""
-        norm = nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
-        return float(norm.full_tensor() if self.config.shard else norm) / self.scaler.get_scale()
+        return self._norm([p.grad for p in self.parameters if p.grad is not None]) / self.scaler.get_scale()
+
+    def weight_norm(self) -> float:
+        """L2 norm of the trained weights."""
+        return self._norm([p.detach() for p in self.parameters])
+
+    def _norm(self, tensors: list[Tensor]) -> float:
+        norm = nn.utils.get_total_norm(tensors)
+        return float(norm.full_tensor() if self.config.shard else norm)
 
     def update(self, optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
         """Move the weights."""

@@ -19,6 +19,8 @@ class History:
     """One dict per step; a figure that was not measured at a step is absent there."""
     stopped: str = ""
     """Why the run ended early; empty if it did not."""
+    notes: list[str] = field(default_factory=list)
+    """What the run had to adapt to: memory that ran out, a damaged checkpoint that was passed over."""
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -22,7 +22,7 @@ from course_lib.training.interrupt import interruptible
 from course_lib.training.optimizer import WeightAverage, make_optimizer
 from course_lib.training.order import BatchOrder, total_steps
 from course_lib.training.progress import Progress
-from course_lib.training.recorder import Recorder
+from course_lib.training.recorder import Recorder, waits
 from course_lib.training.schedule import make_schedule
 from course_lib.training.state import RunState
 
@@ -45,8 +45,9 @@ def fit(
     """Train `model` in place, on the device where its weights are; return what happened, step by step.
 
     data: a tuple or dict of tensors that share their first axis, or a map-style Dataset.
-    loss: `loss(model, batch)` gives the mean loss of a batch, a scalar; the batch has the structure of `data`.
-    evaluate: `evaluate(model)` gives named figures; called in eval mode and without gradients.
+    loss: `loss(model, batch)` gives the mean loss of a batch, a scalar; the batch has the structure of `data`, and the
+        model is to be called as given, since it may stand for several processes.
+    evaluate: `evaluate(model)` gives named figures; called in eval mode, without gradients, on every process.
     weigh: `weigh(batch)` counts what the loss is a mean over, such as tokens that are not padding. Without it every
         example counts the same. Micro-batches and processes are weighted by it, so that cutting changes nothing.
     collate: makes a batch from a list of a Dataset's items.
@@ -62,38 +63,44 @@ def fit(
     steps = total_steps(config, order)
     learning_rate = make_schedule(config, steps)
     directory = _run_directory(config, run_dir, resume)
-    progress = Progress(config, steps, directory)
+    history, progress = History(), Progress(config, steps, directory)
+
+    def note(line: str) -> None:
+        history.notes.append(line)
+        progress.say(line)
+
     with recomputed(model, config.gradient_checkpointing), interruptible() as interrupt, closing(progress):
-        engine = Engine(model, loss, config, weigh, progress.say)
+        engine = Engine(model, loss, config, weigh, note)
         rule = make_optimizer(model, config) if optimizer is None else optimizer(model)
         average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
-        state = RunState(model, rule, engine.scaler, average, History(), config, engine.device)
-        start = _resumed(state, directory, progress) if resume else 0
+        state = RunState(model, rule, engine.scaler, average, history, config, engine.device)
+        recorder = Recorder(history, progress, config.log_every, waits(engine.device), engine.gradient_norm)
+        start = _resumed(state, directory, recorder, note) if resume else 0
         progress.start_at(start)
-        recorder = Recorder(state.history, progress, _reading_interval(config, engine), engine.gradient_norm)
         batches = _batches(data, order, range(start, steps), engine.device, config, collate)
         model.train()
         try:
             for step, batch in enumerate(batches, start):
-                value = engine.gradient(batch, order.size(step))
-                norm = engine.clip(rule)
-                recorder.add(step + 1, value, learning_rate(step), norm)
-                engine.update(rule, learning_rate(step))
+                value = engine.gradient(batch, order.size(step) if order.processes > 1 else None)
+                norm, rate = engine.clip(rule), learning_rate(step)
+                recorder.add(step + 1, value, rate, norm)
+                engine.update(rule, rate)
                 if average is not None:
                     average.update()
                 last = step + 1 == steps
                 if evaluate is not None and (last or _due(step + 1, config.evaluate_every)):
                     recorder.measured(_measured(model, evaluate, average))
                 if directory is not None and (last or interrupt.asked or _due(step + 1, config.checkpoint_every)):
-                    recorder.saved(_save(state, recorder, directory, step + 1))
+                    _save(state, recorder, engine, directory, step + 1)
                 if interrupt.asked:
                     raise KeyboardInterrupt
         except KeyboardInterrupt:
-            state.history.stopped = f"interrupted after step {state.history.final.get('step', start)}"
+            recorder.read()
+            history.stopped = f"interrupted after step {history.final.get('step', 0)}"
         recorder.read()
         if average is not None:
             average.exchange()
-    return state.history
+    return history
 
 
 def _run_directory(config: TrainConfig, run_dir: str | Path | None, resume: bool) -> Path | None:
@@ -112,20 +119,21 @@ def _run_directory(config: TrainConfig, run_dir: str | Path | None, resume: bool
     return directory
 
 
-def _resumed(state: RunState, directory: Path, progress: Progress) -> int:
+def _resumed(state: RunState, directory: Path, recorder: Recorder, note: Callable[[str], None]) -> int:
     """Restore the newest whole checkpoint, the same on every process; returns the step to start with."""
-    found = checkpoint.latest(directory, progress.say) if world().rank == 0 else None
+    found = checkpoint.latest(directory, note) if world().rank == 0 else None
     step = agreed(checkpoint.step_of(found) if found is not None else -1, state.device)
     if step < 0:
         return 0
-    path = checkpoint.path_of(directory, step)
-    return state.restore(path, checkpoint.read_state(path, verify=False))
+    recorder.last_checkpoint = checkpoint.path_of(directory, step)
+    return state.restore(recorder.last_checkpoint, checkpoint.read_state(recorder.last_checkpoint, verify=False))
 
 
-def _save(state: RunState, recorder: Recorder, directory: Path, step: int) -> Path:
-    recorder.read()  # raises on a loss that is not finite, so that no bad checkpoint takes the place of a good one
-    recorder.refuse_weights(nn.utils.get_total_norm([p.detach() for p in state.model.parameters()]), step)
-    return checkpoint.save(directory, step, lambda path: state.write(path, step), state.config.keep_last)
+def _save(state: RunState, recorder: Recorder, engine: Engine, directory: Path, step: int) -> None:
+    recorder.read()  # stops at a loss that is not finite, so that no bad checkpoint takes the place of a good one
+    recorder.refuse_weights(engine.weight_norm(), step)
+    keep = state.config.keep_last
+    recorder.last_checkpoint = checkpoint.save(directory, step, lambda path: state.write(path, step), keep)
 
 
 def _batches(
@@ -139,11 +147,6 @@ def _batches(
     if isinstance(data, (tuple, dict)):
         return in_memory(data, order, steps, device)
     return loaded(StepBatches(data, order, collate), steps, device, config.workers)
-
-
-def _reading_interval(config: TrainConfig, engine: Engine) -> int:
-    """On one CPU there is nothing to wait for: every loss is read, and a bad one stops before it moves the weights."""
-    return 1 if engine.device.type == "cpu" and world().size == 1 else config.log_every
 
 
 def _due(step: int, every: int | None) -> bool:

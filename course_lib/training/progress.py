@@ -41,14 +41,17 @@ class Progress:
         if self.bar is not None:
             self.bar.update(step)
 
+    def tick(self) -> None:
+        """One more step was started."""
+        if self.bar is not None:
+            self.bar.update()
+
     def show(self, row: Row) -> None:
         """A row of the history; a log gets a line at every interval and at the end."""
         step = row["step"]
         due = step % self.every == 0 or step == self.steps
-        if self.bar is not None:
-            self.bar.update(step - self.bar.n)
-            if due:
-                self.bar.set_postfix(loss=f"{row['loss']:.4g}", refresh=False)
+        if due and self.bar is not None:
+            self.bar.set_postfix(loss=f"{row['loss']:.4g}", refresh=False)
         elif due and self.kind == "lines":
             rate = (step - self.start) / (time.perf_counter() - self.began)
             self.say(f"step {step}/{self.steps}  {_figures(row)}  {rate:.3g} steps/s")

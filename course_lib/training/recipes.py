@@ -160,7 +160,7 @@ def two_tower(seed: int = 0) -> Recipe:
         steps=300, batch_size=64, learning_rate=1e-3, schedule="cosine", warmup_steps=20, clip_norm=1.0
     )
 
-    def evaluate(model: nn.Module) -> dict[str, float]:
+    def evaluate(model: nn.Module) -> dict[str, Tensor]:
         images, texts, _ = model(*(t.to(model.log_scale.device) for t in held_out))
         best = (images @ texts.T).argmax(1)
         return {"recall_at_1": (best == torch.arange(len(best), device=best.device)).float().mean()}
@@ -180,7 +180,7 @@ def decoder(seed: int = 0) -> Recipe:
     config = TrainConfig(steps=300, batch_size=32, learning_rate=3e-3, schedule="wsd", warmup_steps=20, clip_norm=1.0)
     held_out = windows[-100:]
 
-    def evaluate(model: nn.Module) -> dict[str, float]:
+    def evaluate(model: nn.Module) -> dict[str, Tensor]:
         return {"held_out_nats": next_token(model, (held_out.to(model.head.weight.device),))}
 
     return Recipe(model, (windows[:-100].contiguous(),), next_token, config, evaluate)

@@ -1,7 +1,7 @@
-"""Reads losses from the device in intervals, stops at one that is not finite, writes rows to the history.
+"""Collects losses, stops at one that is not finite, and writes rows to the history in intervals.
 
-Reading a loss makes the host wait for the device, so on a GPU it happens every `log_every` steps. On the CPU nothing
-has to be waited for, and every step is read: there a bad step is caught before it touches the weights.
+Reading a loss makes the host wait for a GPU, so there it happens every `log_every` steps. On one CPU nothing has to be
+waited for: every loss is looked at, and a bad step is caught before it touches the weights.
 """
 
 import math
@@ -24,28 +24,37 @@ class NonFiniteLoss(ArithmeticError):
         self.history = history
 
 
-class Recorder:
-    """Takes every step's figures as tensors and turns them into rows when it is time to read."""
+def waits(device: torch.device) -> bool:
+    """Whether reading a loss makes someone wait: the host for its device, or one process for the others."""
+    return device.type != "cpu" or world().size > 1
 
-    def __init__(self, history: History, progress: Progress, every: int, gradient_norm: Callable[[], float]) -> None:
-        self.history, self.progress, self.every = history, progress, every
+
+class Recorder:
+    """Takes every step's figures and turns them into rows when it is time to."""
+
+    def __init__(
+        self, history: History, progress: Progress, every: int, waits: bool, gradient_norm: Callable[[], float]
+    ) -> None:
+        self.history, self.progress, self.every, self.waits = history, progress, every, waits
         self.gradient_norm = gradient_norm  # asked only when a run dies, if clipping did not measure it
-        self.last_checkpoint: Path | None = None
-        self.pending: list[tuple[int, Tensor, float, Tensor | None]] = []
+        self.last_checkpoint: Path | None = None  # named if the run dies
+        self.pending: list[tuple[int, Tensor | float, float, Tensor | None]] = []
 
     def add(self, step: int, loss: Tensor, learning_rate: float, norm: Tensor | None) -> None:
         """Note a step's loss and gradient norm, both still on the device."""
-        self.pending.append((step, loss, learning_rate, norm))
-        if step % self.every == 0:
+        value = loss if self.waits else loss.item()
+        self.pending.append((step, value, learning_rate, norm))
+        self.progress.tick()
+        if step % self.every == 0 or not (self.waits or math.isfinite(value)):
             self.read()
 
     def read(self) -> None:
-        """Wait for the device, write the rows that are due, stop at a loss that is not finite."""
+        """Write the rows that are due; stop at a loss that is not finite."""
         if not self.pending:
             return
         steps, losses, rates, norms = zip(*self.pending, strict=True)
         self.pending = []
-        values = _floats(losses, summed=True)
+        values = _floats(losses, summed=True) if self.waits else losses
         norms = norms if norms[0] is None else _floats(norms, summed=False)
         for step, loss, rate, norm in zip(steps, values, rates, norms, strict=True):
             row = {"step": step, "loss": loss, "learning_rate": rate}
@@ -62,23 +71,17 @@ class Recorder:
         self.history.rows[-1].update(figures)
         self.progress.show_evaluation(self.history.rows[-1]["step"], figures)
 
-    def saved(self, path: Path) -> None:
-        """Remember the newest checkpoint, to name it if the run dies."""
-        self.last_checkpoint = path
-
-    def refuse_weights(self, norm: Tensor, step: int) -> None:
+    def refuse_weights(self, norm: float, step: int) -> None:
         """Stop if the weights' norm is not finite: a finite loss can still have had an infinite gradient."""
-        if not math.isfinite(float(norm)):
+        if not math.isfinite(norm):
             raise NonFiniteLoss(f"the weights are not finite after step {step}; {self._advice()}", self.history)
 
     def _obituary(self, row: Row) -> str:
         norm = row["grad_norm"] if "grad_norm" in row else self.gradient_norm()
-        rows = self.history.rows
-        before = (
-            f"the last finite loss was {rows[-1]['loss']:.4g} at step {rows[-1]['step']}"
-            if rows
-            else "no step was good"
-        )
+        last = self.history.rows[-1] if self.history.rows else None
+        before = "no step was good"
+        if last is not None:
+            before = f"the last finite loss was {last['loss']:.4g} at step {last['step']}"
         return f"the loss is {row['loss']} at step {row['step']}, gradient norm {norm:.4g}; {before}; {self._advice()}"
 
     def _advice(self) -> str:
@@ -88,7 +91,6 @@ class Recorder:
 
 
 def _floats(values: tuple[Tensor, ...], *, summed: bool) -> list[float]:
-    if len(values) == 1 and world().size == 1:
-        return [values[0].item()]
-    stacked = torch.stack(values).double() if values[0].device.type != "mps" else torch.stack(values).float()
+    stacked = torch.stack(values)
+    stacked = stacked.float() if stacked.device.type == "mps" else stacked.double()
     return (total(stacked) if summed else stacked).tolist()

@@ -85,7 +85,8 @@ class RunState:
     def _blank_training(self, shapes: dict[str, list]) -> dict[str, Tensor]:
         """Tensors for the optimiser state and the average to be read into, placed and split like their parameters."""
         parameters = dict(self.model.named_parameters())
-        blank = {f"ema/{name}": value for name, value in (self.average.average if self.average else {}).items()}
+        average = self.average.average if self.average is not None else {}
+        blank = {f"ema/{name}": value for name, value in average.items()}
         for name, (shape, dtype) in shapes.items():
             kind, _, rest = name.partition("/")
             if kind == "optimizer":

@@ -1,0 +1,103 @@
+"""Attention drawn: every head of every layer, words against patches, and one view to click through.
+
+Attention is never negative, so its scale runs from white (0) to dark; every function returns (figure, axes).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from course_lib.explain.plots import _axes, show_heat, spread_patches
+
+SEQUENTIAL = "Blues"
+
+
+def show_heads(
+    maps: Sequence[Float[Tensor, "H T S"]], *, labels: Sequence[str] | None = None, readers: int | None = None
+) -> tuple[Figure, Any]:
+    """One small matrix a head, one row of them a layer: who reads (down) whom (across).
+
+    maps: of one example, first layer first. labels: of the tokens, at both axes of the first matrix. readers: draw only
+    the first so many rows, for example the words.
+    """
+    import matplotlib.pyplot as plt
+
+    heads = max(len(layer) for layer in maps)
+    fig, axes = plt.subplots(
+        len(maps), heads, figsize=(1.7 * heads + 0.8, 1.8 * len(maps) + 0.4), squeeze=False, layout="constrained"
+    )
+    for number, (row, layer) in enumerate(zip(axes, maps, strict=True), start=1):
+        for head, ax in enumerate(row):
+            if head >= len(layer):
+                ax.set_axis_off()
+                continue
+            drawn = ax.imshow(layer[head, :readers].detach().cpu(), cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+            ax.set(xticks=[], yticks=[], title=f"layer {number}, head {head + 1}")
+            ax.title.set_fontsize(8)
+    if labels is not None:
+        shown = list(labels)[:readers]
+        axes[0, 0].set_yticks(range(len(shown)), shown, fontsize=6)
+    fig.colorbar(drawn, ax=axes, shrink=0.7, label="attention weight (rows sum to 1)")
+    return fig, axes
+
+
+def show_patch_words(
+    weights: Float[Tensor, "T P"], words: Sequence[str], *, ax: Axes | None = None, title: str = ""
+) -> tuple[Figure, Axes]:
+    """Words down, patches across in reading order, with a line after each row of patches."""
+    if len(words) != len(weights):
+        raise ValueError(f"{len(words)} words for {len(weights)} rows of weights; leave the padding out of both")
+    fig, ax = _axes(ax, (6.4, 0.8 + 0.28 * len(words)))
+    drawn = ax.imshow(weights.detach().cpu(), cmap=SEQUENTIAL, vmin=0, aspect="auto")
+    ax.set_yticks(range(len(words)), words)
+    grid = int(np.sqrt(weights.shape[1]))
+    for edge in range(grid, weights.shape[1], grid):
+        ax.axvline(edge - 0.5, color="grey", linewidth=0.8)
+    ax.set(xlabel="patch, row by row", title=title)
+    fig.colorbar(drawn, ax=ax, label="weight")
+    return fig, ax
+
+
+def draw_view(
+    image: Float[Tensor, "3 height width"],
+    words: Sequence[str],
+    maps: Sequence[Float[Tensor, "H S S"]],
+    heats: Mapping[str, Float[Tensor, "height width"]],
+    *,
+    word: str,
+    layer: int,
+    head: int,
+    method: str,
+    patches: int,
+) -> tuple[Figure, Any]:
+    """Three panels for an explorer: the image, where one head of one layer looks for one word, and one method's map.
+
+    maps: self-attention of one example over words first, then `patches` patches. heats: map by method. layer, head: from
+    1; head 0 is the mean of all. The last two panels may disagree: one says where was looked, the other what it did.
+    """
+    import matplotlib.pyplot as plt
+
+    if word not in words or method not in heats or not 1 <= layer <= len(maps) or not 0 <= head <= len(maps[0]):
+        raise ValueError(
+            f"no view of word {word!r}, layer {layer}, head {head}, method {method!r}; there are words {list(words)}, "
+            f"{len(maps)} layers, {len(maps[0])} heads, methods {sorted(heats)}"
+        )
+    chosen = maps[layer - 1].mean(dim=0) if head == 0 else maps[layer - 1][head - 1]
+    height, width = image.shape[-2:]
+    read = chosen[list(words).index(word), -patches:]
+    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8.2, 2.7), layout="constrained", width_ratios=(1, 1, 1.35))
+    left.imshow(image.permute(1, 2, 0).cpu())
+    left.set(xticks=[], yticks=[], title=" ".join(words))
+    left.title.set_fontsize(8)
+    drawn = middle.imshow(spread_patches(read, height, width).detach().cpu(), cmap=SEQUENTIAL, vmin=0)
+    middle.set(xticks=[], yticks=[], title=f"“{word}” reads, layer {layer}, {f'head {head}' if head else 'mean'}")
+    middle.title.set_fontsize(8)
+    fig.colorbar(drawn, ax=middle, shrink=0.8)
+    show_heat(image, heats[method], ax=right, title=method)
+    return fig, (left, middle, right)
+

@@ -1,0 +1,1186 @@
+# %% [markdown]
+r"""
+# 19 · Regularisation and overfitting
+
+You will be able to look at four training curves, name the remedy that fits each, and say what every regulariser does to the
+weights, to the cost and to inference, and what it does not do.
+
+*65 minutes · needs no other lesson · under 60 s of CPU · previous: 18 Schedules, batch size and search (planned) · next: 20 Why
+joint training fails (planned)*
+"""
+
+# %% [markdown]
+r"""
+## 19.1 The interview question
+
+> **Which regularisers do you know, what does each of them do and not do, and which one would you use here?**
+>
+> **你知道哪些正则化方法?每种方法做了什么、没做什么?眼前这种情况你会用哪一种?**
+
+**The 60-second answer, to be earned below.** "A regulariser gives up some training fit for a better test result; a penalty is
+only one kind. I sort them by where they act. Data: more labels, augmentation, noise, mixup. Network: dropout, DropConnect,
+DropPath, which are noise in training and gone at inference, with not one parameter fewer. Target: label smoothing. Weights: L2
+shrinks in proportion, L1 subtracts a constant and gives exact zeros only with a proximal step; weight decay is L2 for SGD, not
+for Adam. Time: early stopping. Models: an ensemble, the only one that costs inference. Then I diagnose before I choose. Both
+curves bad: more capacity, no regulariser. Few clean labels: more labels beat every trick. Wrong labels: whatever keeps the
+network from memorising. A shifted test set: only data or augmentation that covers the shift. Pre-training in one pass: hardly
+anything but data and weight decay."
+"""
+
+# %% [markdown]
+r"""
+**You will be able to**
+
+1. write dropout, DropConnect and DropPath, and say what is left of them at inference;
+2. say where L1's zeros come from, and why an L1 term in the loss alone gives none;
+3. tell weight decay from an L2 penalty under Adam;
+4. read a training curve and pick the remedy that fits it;
+5. say which regularisers survive when every example is seen once.
+
+| you have | read |
+| --- | --- |
+| an evening (65 min) | everything, exercises included |
+| a workshop (45 min) | *Try first*, 19.2, the drops in 19.4 with exercise 19.1, 19.6 from "Four patients" on with bets, 19.7 |
+| 15 minutes before the interview | 19.1, the table in 19.3, the heat map in 19.6, 19.7, 19.9, 19.10 |
+
+**Try first.** Four networks read handwritten digits. Each is in trouble.
+
+- **A** has 100 labelled digits. Training is perfect, the test is not.
+- **B** has 600 labels, of which 30 % were replaced by a random digit. Validation first rises, then falls.
+- **C** has 1,000 clean labels and six hidden units. Training and test are both poor.
+- **D** has 1,000 clean labels, and training and validation are excellent. The customer's camera is off by a pixel, and there
+  accuracy collapses.
+
+You may prescribe *one* of eleven remedies to each: weight decay, dropout, input noise, label smoothing, mixup, random shifts by
+a pixel, early stopping, a network an eighth as wide, one eight times as wide, three networks averaged, twice the labels. Write
+down four prescriptions. And for A alone: how many of the eleven bring more than 3 points? Section 19.6 runs all 44.
+"""
+
+# %%
+import itertools
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.linear_model import Lasso, Ridge
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.nn import functional as F
+
+from course_lib.compat import ensure_torchvision
+from course_lib.data.digits import TRAIN_IMAGES
+from course_lib.exercises import lesson_19 as exercise
+from course_lib.interview.show import show_questions
+from course_lib.lesson.claims import claim
+from course_lib.lesson.exercises import check, hint
+from course_lib.lesson.explore import explore
+from course_lib.lesson.figures import COLOURS, bar_plot, show
+from course_lib.metrics.classification import accuracy
+from course_lib.models import regularisers
+from course_lib.training.config import TrainConfig
+from course_lib.training.early_stop import KeepBest
+from course_lib.training.loop import fit
+from course_lib.training.sparse import ista, soft_threshold
+
+SEEDS = (0, 1, 2)
+_ = torch.manual_seed(0)
+
+# %% [markdown]
+r"""
+![One training step from left to right: data, network, loss, weight update, with the regularisers that act on each above it:
+augmentation, noise and mixup; dropout, DropConnect and DropPath; label smoothing; L1, L2 and weight decay. Below, the inference
+path: input, the whole network, prediction; only an ensemble adds cost there.](figures/19_where_they_act.svg)
+
+Nearly everything in the upper row is switched off in the lower one. That is the first thing to say about any regulariser: it
+changes what is *learnt*, not what is *run*.
+
+## 19.2 By hand
+
+**Dropout.** Three hidden units, a linear read-out, p = 0.5. There are only eight masks; take them all. What is kept is divided by
+$1 - p$, so here it is doubled.
+"""
+
+# %%
+hidden, readout, p = torch.tensor([2.0, -1.0, 3.0]), torch.tensor([1.0, 2.0, 1.0]), 0.5
+outputs = []
+for mask in itertools.product([0.0, 1.0], repeat=3):
+    output = (hidden * torch.tensor(mask) / (1 - p)) @ readout
+    outputs.append(output)
+    print(*(int(bit) for bit in mask), f"  output {output:5.1f}   after a ReLU {output.relu():5.1f}")
+
+outputs = torch.stack(outputs)
+print(f"mean    output {outputs.mean():5.1f}   after a ReLU {outputs.relu().mean():5.1f}")
+print(f"eval    output {hidden @ readout:5.1f}   after a ReLU {(hidden @ readout).relu():5.1f}")
+
+# %% [markdown]
+r"""
+The mean over masks is the eval output, exactly, as long as everything after the mask is linear. One ReLU later it is not: eval
+mode is an approximation of the average network, a very good one and a very cheap one.
+
+**L2 multiplies, L1 subtracts.** One step of shrinking without any data, rate × penalty = 0.1:
+"""
+
+# %%
+weights = torch.tensor([3.0, 1.0, 0.2, 0.05, -0.08])
+by_l2, by_l1 = weights * (1 - 0.1), soft_threshold(weights, 0.1)
+for name, row in {"before": weights, "after L2": by_l2, "after L1": by_l1}.items():
+    print(f"{name:9s}", " ".join(f"{value:7.3f}" for value in row.tolist()))
+
+target = regularisers.smooth_labels(torch.tensor([1]), classes=4, smoothing=0.2)
+print("\nlabel 1 of 4, smoothed by 0.2:      ", [round(value, 3) for value in target[0].tolist()])
+print(
+    "0.7 of label 1 and 0.3 of label 3: ",
+    (0.7 * F.one_hot(torch.tensor(1), 4) + 0.3 * F.one_hot(torch.tensor(3), 4)).tolist(),
+)
+
+# %% [markdown]
+r"""
+L2 takes a tenth of everybody, so the small ones stay small and never reach 0. L1 takes the same amount from everybody, and who
+has less than that is bankrupt: exactly 0.
+
+### Exercise 19.1 · dropout ●○○ 10 minutes
+
+Any shape in, the same shape out. `train` is a bool, `generator` goes to `torch.rand(..., generator=generator)`.
+"""
+
+
+# %% tags=["exercise"]
+def dropout(x, p, train, generator):
+    """Zero each number with probability p in training; eval mode must need no scaling."""
+    raise NotImplementedError
+
+
+check(exercise.dropout, dropout)
+hint(exercise.dropout)
+
+# %% [markdown]
+r"""
+## 19.3 In symbols
+
+$m$, $M$, $c$ are coins: 0 with probability $p$, else 1. $\eta$ is the learning rate, $\lambda$ the penalty, $f_l$ the branch of block
+$l$, $s$ mixup's share (papers write $\lambda$). Cost is per step of B examples.
+
+| remedy | formula | in code | parameters | training | inference |
+| --- | --- | --- | --- | --- | --- |
+| L2 penalty | loss $+ \tfrac{\lambda}{2}\lVert w \rVert^2$ | `SGD(weight_decay=)` | same | nothing | nothing |
+| weight decay | $w \leftarrow (1 - \eta\lambda)\,w - \eta\,\text{step}$ | `AdamW(weight_decay=)` | same | nothing | nothing |
+| L1, proximal | $w \leftarrow \mathrm{sign}(v)\max(\lvert v \rvert - \eta\lambda, 0)$ | `soft_threshold` | same, many are 0 | nothing | less only with sparse kernels |
+| dropout | $x \odot m / (1 - p)$ | `dropout` | same | B · D coins | gone |
+| DropConnect | $(M_b \odot W)\,x_b / (1 - p)$ | `DropConnectLinear` | same, dense | B · D_in · D_out coins | gone |
+| DropPath | $x + c_b\,f_l(x) / (1 - p_l)$ | `drop_path` | same | B coins a block | gone, all blocks run |
+| label smoothing | $(1 - \varepsilon)\,y + \varepsilon / K$ | `smooth_labels` | same | nothing | gone |
+| mixup | $s\,x_i + (1 - s)\,x_j$, the same for $y$ | `mixup` | same | one blend | gone |
+| augmentation, noise | $T(x)$, with $y$ kept true | yours | same | the transform | gone |
+| early stopping | the best validation step | `early_stop`, `KeepBest` | same | *less* | nothing |
+| ensemble | $\tfrac1k \sum_j p_j$ | a loop | $k$ × | $k$ × | **$k$ ×** |
+| smaller network | | `width=` | **fewer** | less | **less** |
+| more labels | | | same | same per step | nothing |
+
+Two rows change what is deployed. Everything else is a training-time story.
+"""
+
+# %% [markdown]
+r"""
+## 19.4 Build it
+
+**Dropout**, as a loop, in one line, and PyTorch's. Coins differ between random streams, so the mask is read off PyTorch's result.
+"""
+
+# %%
+x = torch.randn(6, 5) + 4  # (B, D), nowhere 0
+by_torch = nn.Dropout(0.4)(x)
+mask = (by_torch != 0).float()
+
+looped = torch.zeros(6, 5)
+for b in range(6):
+    for d in range(5):
+        looped[b, d] = x[b, d] / (1 - 0.4) if mask[b, d] == 1 else 0.0
+
+print("loop = one line:     ", torch.allclose(looped, x * mask / 0.6))
+print("one line = nn.Dropout:", torch.allclose(x * mask / 0.6, by_torch))
+print("in eval mode nn.Dropout returns its input:", nn.Dropout(0.4).eval()(x) is x)
+
+# %% [markdown]
+r"""
+**What is dropped?** The three drops differ in *what* the coin decides about: a unit, a weight, a whole block. Under the microscope,
+light is kept:
+"""
+
+# %%
+coins = torch.Generator().manual_seed(3)
+layer = regularisers.DropConnectLinear(24, 12, p=0.3, bias=False, generator=coins)
+ones = torch.ones(12, 24)
+units = regularisers.dropout(ones, 0.3, train=True, generator=coins)
+connections = torch.empty(12, 24).bernoulli_(0.7, generator=coins)
+rates = regularisers.linear_drop_rates(depth=12, last=0.6)
+paths = torch.cat([regularisers.drop_path(torch.ones(24, 1), rate, True, coins) for rate in rates], dim=1)
+
+fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.6), layout="constrained")
+pictures = {
+    "dropout: units": (units, "unit", "example"),
+    "DropConnect: weights\n(of one example)": (connections, "from unit", "to unit"),
+    "DropPath: blocks\n(rates 0 to 0.6)": (paths.T, "example", "block"),
+}
+for ax, (title, (kept, across, down)) in zip(axes, pictures.items(), strict=True):
+    ax.imshow(kept > 0, cmap="cividis", aspect="auto")
+    ax.set(title=title, xlabel=across, ylabel=down, xticks=[], yticks=[])
+show(
+    fig,
+    "Three grids of kept and dropped cells: scattered units, scattered weights, and blocks dropped more often the deeper they are.",
+)
+
+# %% [markdown]
+r"""
+**Does dropping make the model smaller?** Count what is stored, compare eval mode with the plain layer, and average a
+dropped layer over *every* mask: 256 masks for eight inputs, weighted by their probability.
+"""
+
+
+# %%
+def mean_over_masks(after):
+    """The exact expectation of after(x ⊙ mask / 0.7) over all masks that dropout with p = 0.3 can draw."""
+    masks = torch.tensor(list(itertools.product([0.0, 1.0], repeat=8)), dtype=torch.float64)  # (256, 8)
+    probability = 0.7 ** masks.sum(1) * 0.3 ** (8 - masks.sum(1))
+    return probability @ after(features * masks / 0.7)
+
+
+features = torch.randn(8, dtype=torch.float64)
+linear = nn.Linear(8, 3).double().requires_grad_(False)
+gap = (mean_over_masks(linear) - linear(features)).abs().max().item()
+bent = (mean_over_masks(lambda x: linear(x).relu()) - linear(features).relu()).abs().max().item()
+claim(
+    "C19.1",
+    "The mean over all dropout masks is the eval output for a linear read-out, and not through a ReLU",
+    gap < 1e-12 and bent > 0.01,
+    measured=f"gap {gap:.0e} linear, {bent:.2f} through a ReLU",
+)
+
+# %%
+plain, dropped = nn.Linear(256, 256), regularisers.DropConnectLinear(256, 256, p=0.5)
+dropped.load_state_dict(plain.state_dict())
+x = torch.randn(32, 256)
+before = dropped(x)  # in training mode: 32 masks of 256 x 256 are drawn
+stored = {
+    name: sum(p.numel() for p in layer.parameters())
+    for name, layer in {"Linear": plain, "DropConnect": dropped}.items()
+}
+coins_drawn = {"dropout": x.numel(), "DropConnect": len(x) * dropped.weight.numel()}
+print("parameters", stored, " coins a step", coins_drawn)
+claim(
+    "C19.2",
+    "DropConnect stores a dense matrix, runs as a plain linear layer in eval mode, and draws 256 times dropout's coins",
+    stored["Linear"] == stored["DropConnect"]
+    and (dropped.weight == 0).sum().item() == 0
+    and torch.equal(dropped.eval()(x), plain(x))
+    and coins_drawn["DropConnect"] == 256 * coins_drawn["dropout"],
+    measured=f"{(dropped.weight == 0).sum().item()} stored zeros",
+)
+
+# %% [markdown]
+r"""
+**DropPath** in a stack of twelve residual blocks, rates rising from 0 to 0.2. Early blocks feed all others, so they are dropped
+least. torchvision calls it `StochasticDepth`. Per example ("row") is what vision transformers use; skipping the block for
+the whole batch is what the stochastic-depth paper did. **Predict**: which of the two saves time?
+"""
+
+# %%
+ensure_torchvision()
+from torchvision.ops import StochasticDepth
+
+branch, state = torch.randn(64, 8), torch.get_rng_state()
+by_torchvision = StochasticDepth(0.2, "row")(branch)
+torch.set_rng_state(state)
+print("= torchvision:", torch.equal(regularisers.drop_path(branch, 0.2, train=True), by_torchvision))
+
+
+def blocks_run(mode, training):
+    """Mean number of blocks, of 12, that one forward pass calls."""
+    calls = []
+    blocks = [nn.Identity() for _ in range(12)]
+    for block in blocks:
+        block.register_forward_hook(lambda *_: calls.append(1))
+    stack = regularisers.ResidualStack(blocks, 0.2, mode, generator=torch.Generator().manual_seed(0)).train(training)
+    for _ in range(500):
+        stack(branch)
+    return len(calls) / 500
+
+
+run = {(mode, training): blocks_run(mode, training) for mode in ("row", "batch") for training in (True, False)}
+surviving = 12 - sum(regularisers.linear_drop_rates(12, 0.2))
+claim(
+    "C19.3",
+    "With DropPath of 0.2 each example passes 10.8 of 12 blocks in training; only batch mode skips work; inference runs all 12",
+    abs(surviving - 10.8) < 1e-9
+    and run["row", True] == 12
+    and abs(run["batch", True] - 10.8) < 0.2
+    and run["row", False] == run["batch", False] == 12,
+    measured=f"blocks run a pass in training: row {run['row', True]:.1f}, batch {run['batch', True]:.1f}",
+)
+
+# %% [markdown]
+r"""
+### Exercise 19.2 · drop_path ●●○ 10 minutes
+
+`branch` has shape `(B, ...)` with any number of axes after the first. One coin per example.
+"""
+
+
+# %% tags=["exercise"]
+def drop_path(branch, p, train, generator):
+    """The branch as it is added to the shortcut: x + drop_path(block(x), ...)."""
+    raise NotImplementedError
+
+
+check(exercise.drop_path, drop_path)
+hint(exercise.drop_path)
+
+# %% [markdown]
+r"""
+**L1 with a proximal step** (ISTA): a gradient step on the loss, then the shrinking step of 19.2, with threshold rate × penalty. On real
+data: 569 tumours, 30 measurements each, diagnosis +1 or −1. The same minimum as scikit-learn's coordinate descent, which is
+an altogether different algorithm. On the right the L2 penalty, for comparison.
+"""
+
+# %%
+table = load_breast_cancer()
+tumours = torch.from_numpy(StandardScaler().fit_transform(table.data))  # (B, D) = (569, 30), each column mean 0, std 1
+diagnosis = torch.from_numpy(2.0 * table.target - 1)
+diagnosis = diagnosis - diagnosis.mean()
+
+penalties = np.geomspace(0.003, 0.8, 20)
+l1 = torch.stack([ista(tumours, diagnosis, penalty, steps=1000) for penalty in penalties])
+l2 = np.stack([Ridge(alpha=569 * p, fit_intercept=False).fit(tumours, diagnosis).coef_ for p in 10 * penalties])
+ours, theirs = ista(tumours, diagnosis, 0.05, steps=3000), Lasso(alpha=0.05, fit_intercept=False, tol=1e-10)
+theirs = torch.from_numpy(theirs.fit(tumours, diagnosis).coef_)
+
+# %%
+fig, (left, right) = plt.subplots(1, 2, figsize=(7.5, 2.8), layout="constrained", sharey=True)
+left.semilogx(penalties, l1, linewidth=1)
+right.semilogx(10 * penalties, l2, linewidth=1)
+left.set(title="L1: weights arrive at 0, one by one", xlabel="penalty", ylabel="weight of each measurement")
+right.set(title="L2: all shrink, none arrives", xlabel="penalty")
+show(
+    fig,
+    "Two panels of thirty weight paths. Under L1 the paths reach zero one after another; under L2 they shrink and none reaches it.",
+)
+
+used = (ours != 0).sum().item()
+difference = (ours - theirs).abs().max().item()
+claim(
+    "C19.14",
+    "ISTA finds scikit-learn's Lasso, with zeros at the same places; the ridge has no zero at any penalty",
+    difference < 1e-4 and torch.equal(ours == 0, theirs == 0) and used < 15 and (l2 != 0).all(),
+    measured=f"{used} of 30 measurements used at penalty 0.05, largest difference {difference:.0e}",
+)
+
+# %% [markdown]
+r"""
+### Exercise 19.3 · ista ●●● 15 minutes
+
+Minimise $\lVert y - Xw \rVert^2 / (2B) + \lambda \lVert w \rVert_1$ from $w = 0$ with a given learning rate: features `(B, D)`, target `(B,)`,
+result `(D,)`.
+"""
+
+
+# %% tags=["exercise"]
+def proximal_descent(features, target, penalty, rate, steps):
+    """`steps` times: a gradient step on the square loss, then the proximal step of the penalty."""
+    raise NotImplementedError
+
+
+check(exercise.ista, proximal_descent)
+hint(exercise.ista)
+
+# %% [markdown]
+r"""
+**Label smoothing** changes the target and nothing else, so it is a cross-entropy with softened labels. What it buys: the best
+logits become *finite*. With hard labels the loss falls for ever as logits grow; with ε = 0.1 and ten classes it is lowest at a
+lead of $\log\frac{1 - \varepsilon + \varepsilon / K}{\varepsilon / K} = \log 91$.
+"""
+
+# %%
+logits, label = torch.randn(5, 10), torch.tensor([3, 1, 4, 1, 5])
+soft = F.cross_entropy(logits, regularisers.smooth_labels(label, 10, 0.1))
+print("= torch's label_smoothing:", torch.allclose(soft, F.cross_entropy(logits, label, label_smoothing=0.1)))
+
+leads = torch.linspace(0, 12, 1201)
+raised = leads[:, None] * F.one_hot(torch.tensor(3), 10)  # logit of class 3 leads the others
+smoothed = F.cross_entropy(raised, torch.full((1201,), 3), label_smoothing=0.1, reduction="none")
+hard = F.cross_entropy(raised, torch.full((1201,), 3), reduction="none")
+best_lead = leads[smoothed.argmin()].item()
+claim(
+    "C19.15",
+    "Smoothing by 0.1 makes the best lead finite, log 91, with a loss above 0; without it the loss only falls",
+    abs(best_lead - np.log(91)) < 0.02 and smoothed.min().item() > 0.4 and (hard.diff() < 0).all(),
+    measured=f"best lead {best_lead:.2f}, lowest smoothed loss {smoothed.min():.2f}",
+)
+
+# %% [markdown]
+r"""
+## 19.5 Explore: why corners make zeros
+
+Two weights. Ellipses are the loss without penalty, lowest at the cross; the shape around 0 is all weights of equal penalty;
+the dot is the minimum of loss plus penalty, the line its path as the penalty grows. **Predict first**: for which penalty does the
+path run into an axis and stay on it?
+"""
+
+
+# %%
+def penalised(penalty, strength, rotation):
+    """The minimum for two correlated features whose best weights without penalty are (2, 0.7)."""
+    covariance = torch.tensor([[1.0, rotation], [rotation, 1.0]], dtype=torch.float64)
+    features = torch.linalg.cholesky(covariance).T * 2**0.5  # so that XᵀX / B is the covariance
+    target = features @ torch.tensor([2.0, 0.7], dtype=torch.float64)
+    if penalty == "L1":
+        return ista(features, target, strength, steps=60), covariance
+    return torch.linalg.solve(covariance + strength * torch.eye(2), features.T @ target / 2), covariance
+
+
+def draw_geometry(penalty="L1", strength=0.8, rotation=0.3):
+    """Loss ellipses, the level set of the penalty through the solution, and the path of solutions."""
+    solution, covariance = penalised(penalty, strength, rotation)
+    x, y = np.meshgrid(np.linspace(-1, 3, 80), np.linspace(-1.2, 1.8, 60))
+    dx, dy = x - 2, y - 0.7
+    loss = dx**2 + dy**2 + 2 * float(covariance[0, 1]) * dx * dy
+    size = np.abs(x) + np.abs(y) if penalty == "L1" else np.hypot(x, y)
+    path = torch.stack([penalised(penalty, s, rotation)[0] for s in np.linspace(0, 2.5, 25)])
+    fig, ax = plt.subplots(figsize=(5, 3.4), layout="constrained")
+    ax.contour(x, y, loss, levels=[0.05, 0.3, 0.8, 1.6, 3], colors="#4477aa", linewidths=0.8)
+    ax.contour(
+        x, y, size, levels=[float(solution.abs().sum() if penalty == "L1" else solution.norm())], colors="#ee6677"
+    )
+    ax.plot(*path.T, color="#228833", linewidth=2)
+    ax.plot(*solution, "o", color="#228833")
+    ax.plot(2, 0.7, "x", color="#4477aa")
+    zero = "exactly 0" if solution[1] == 0 else f"{solution[1]:.2f}"
+    ax.set(xlabel="weight 1", ylabel="weight 2", title=f"{penalty}, penalty {strength:.2f}: weight 2 is {zero}")
+    ax.axhline(0, color="grey", linewidth=0.6)
+    ax.axvline(0, color="grey", linewidth=0.6)
+    return fig
+
+
+explore(
+    draw_geometry,
+    alt="Elliptic loss contours touch a diamond at its corner on the horizontal axis; the path of solutions runs along that axis.",
+    penalty=["L1", "L2"],
+    strength=(0.0, 2.0),
+    rotation=(-0.8, 0.8),
+)
+
+# %% [markdown]
+r"""
+The static picture is L1: the ellipse touches the diamond at a corner, and corners lie on axes. L2's circle has none, so its path
+goes straight home to 0 and crosses no axis on the way unless the correlation sends it there.
+
+## 19.6 Evidence
+
+**Noise on the input is a ridge.** For a linear model $E\,(y - (x + \epsilon)^\top w)^2 = (y - x^\top w)^2 + \sigma^2 \lVert w \rVert^2$: adding
+noise of variance $\sigma^2$ to B examples *is* an L2 penalty of $B \sigma^2$ (Bishop, 1995). Check: 2,000 noisy copies against the ridge.
+"""
+
+# %%
+rng = np.random.RandomState(0)
+clean = rng.standard_normal((100, 5))
+y = clean @ np.arange(5) + rng.standard_normal(100)
+noisy = np.concatenate([clean + 0.5 * rng.standard_normal(clean.shape) for _ in range(2000)])  # (200,000, 5)
+from_noise = np.linalg.lstsq(noisy, np.tile(y, 2000))[0]
+plain = np.linalg.lstsq(clean, y)[0]
+ridge = Ridge(alpha=100 * 0.5**2, fit_intercept=False).fit(clean, y).coef_
+
+for name, weight in {"least squares": plain, "noisy copies": from_noise, "ridge": ridge}.items():
+    print(f"{name:14s}", " ".join(f"{value:6.2f}" for value in weight))
+claim(
+    "C19.6",
+    "Least squares on noisy copies of the inputs gives the ridge solution, far from least squares on clean inputs",
+    np.abs(from_noise - ridge).max() < 0.02 and np.abs(plain - ridge).max() > 0.3,
+    measured=f"largest difference {np.abs(from_noise - ridge).max():.3f}",
+)
+
+# %% [markdown]
+r"""
+**Double descent.** 60 noisy samples of a linear function, fitted by $P$ random ReLU features, from 5 to 600, by least squares (the
+shortest solution, where there are many). **Predict**: draw the test error over $P$. Where is it worst, and how does the widest model
+compare with the best small one?
+"""
+
+
+# %%
+def test_error(features, penalty, seed, samples=60):
+    """Mean square error on 500 fresh points, of ridge regression on random ReLU features of 10 inputs."""
+    rng = np.random.RandomState(seed)
+    truth, x = rng.standard_normal(10), rng.standard_normal((samples + 500, 10))
+    y = x @ truth + rng.standard_normal(samples + 500) * (np.arange(samples + 500) < samples)  # noise in training only
+    hidden = np.maximum(x @ rng.standard_normal((10, features)), 0) / np.sqrt(10)
+    u, s, v = np.linalg.svd(hidden[:samples], full_matrices=False)
+    weight = v.T @ (s / (s**2 + penalty) * (u.T @ y[:samples]))
+    return np.mean((hidden[samples:] @ weight - y[samples:]) ** 2)
+
+
+WIDTHS = (5, 10, 20, 30, 40, 50, 57, 60, 63, 70, 80, 100, 150, 300, 600)
+errors = {
+    penalty: {w: float(np.median([test_error(w, penalty, seed) for seed in range(25)])) for w in WIDTHS}
+    for penalty in (0, 0.1, 10)
+}
+fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+for (penalty, curve), colour, marker in zip(errors.items(), COLOURS, "os^", strict=False):
+    ax.loglog(list(curve), list(curve.values()), marker + "-", color=colour, markersize=4, label=f"penalty {penalty}")
+ax.axvline(60, color="grey", linestyle=":", linewidth=1)
+ax.set(xlabel="random features (dotted: as many as samples)", ylabel="test error (median of 25 draws)")
+ax.legend()
+show(
+    fig,
+    "Without penalty the test error falls, towers at 60 features and falls again below its first minimum; a ridge removes the tower.",
+)
+
+# %%
+free, tuned = errors[0], errors[10]
+small = min(free[w] for w in WIDTHS if w < 60)
+claim(
+    "C19.7",
+    "Without a penalty the error peaks where features equal samples, tenfold on both sides, and is lower at 600 than at 50",
+    free[60] > 10 * small and free[60] > 10 * free[600] and free[600] < 0.7 * free[50],
+    measured=f"best below 60 features {small:.1f}, at 60 {free[60]:.0f}, at 600 {free[600]:.1f}",
+)
+claim(
+    "C19.8",
+    "A ridge of 10 removes the peak: the error falls with width, and 600 features beat every unpenalised model",
+    tuned[60] < tuned[30] and tuned[600] < tuned[60] * 1.3 and tuned[600] < 0.8 * min(free.values()),
+    measured=f"ridge: at 30 {tuned[30]:.2f}, at 60 {tuned[60]:.2f}, at 600 {tuned[600]:.2f}",
+)
+
+# %% [markdown]
+r"""
+At 60 features exactly one solution goes through all 60 noisy points, and it has to bend wildly to do so. With 600 there are many, and
+least squares takes the shortest. So "parameters > samples = overfitting" is wrong, *and* "double descent says regularisation is
+obsolete" is wrong: the penalised curve is lower everywhere that matters.
+"""
+
+# %% [markdown]
+r"""
+### Four patients, eleven remedies
+
+Real digits, 64 pixels. The network has one hidden ReLU layer of 128 units (C: 6) and 300 steps of AdamW. Test digits come from
+writers that training never saw.
+"""
+
+# %%
+digits = load_digits()
+IMAGES, LABELS = torch.tensor(digits.images / 16, dtype=torch.float32), torch.tensor(digits.target)
+PATIENTS = {
+    "A few labels": {"labels": 100},
+    "B wrong labels": {"labels": 600, "wrong": 0.3},
+    "C six units": {"labels": 1000, "width": 6},
+    "D moved camera": {"labels": 1000, "moved": True},
+}
+REMEDIES = {
+    "nothing": {},
+    "weight decay": {"decay": 1.0},
+    "dropout": {"p": 0.3},
+    "input noise": {"noise": 0.2},
+    "label smoothing": {"smoothing": 0.1},
+    "mixup": {"alpha": 1.0},
+    "shifts by a pixel": {"shift": True},
+    "early stopping": {"stop": True},
+    "network / 8": {"scale": 1 / 8},
+    "network x 8": {"scale": 8},
+    "3 networks": {"members": 3},
+    "labels x 2": {"more": 2},
+}
+
+
+# %%
+def shifted(images, generator):
+    """Each image (B, 8, 8) moved by -1, 0 or 1 pixels in both directions; paper comes in at the edge."""
+    corner = torch.randint(0, 3, (2, len(images), 1), generator=generator) + torch.arange(8)  # (2, B, 8)
+    return F.pad(images, (1, 1, 1, 1))[
+        torch.arange(len(images))[:, None, None], corner[0][:, :, None], corner[1][:, None]
+    ]
+
+
+def corrupt(label, share, generator):
+    """`share` of the labels replaced by a random digit, which is right one time in ten."""
+    wrong = torch.rand(len(label), generator=generator) < share
+    return torch.where(wrong, torch.randint(0, 10, label.shape, generator=generator), label)
+
+
+def examine(patient, seed, more=1):
+    """(images, labels) of training, validation (200) and test (510) for one draw of the labelled digits."""
+    case, generator = PATIENTS[patient], torch.Generator().manual_seed(seed)
+    order = torch.randperm(TRAIN_IMAGES, generator=generator)
+    parts = {"train": order[: min(case["labels"] * more, TRAIN_IMAGES - 200)], "validation": order[-200:]}
+    data = {n: (IMAGES[i], corrupt(LABELS[i], case.get("wrong", 0), generator)) for n, i in parts.items()}
+    test = shifted(IMAGES[TRAIN_IMAGES:], generator) if case.get("moved", False) else IMAGES[TRAIN_IMAGES:]
+    return data | {"test": (test, LABELS[TRAIN_IMAGES:])}
+
+
+# %%
+def treated_loss(noise, smoothing, alpha, shift, generator):
+    """The loss of a batch after the remedies that act on data and targets."""
+
+    def loss(model, batch):
+        images, target = batch[0], regularisers.smooth_labels(batch[1], 10, smoothing)
+        if shift:
+            images = shifted(images, generator)
+        if noise > 0:
+            images = images + noise * torch.randn(images.shape, generator=generator)
+        if alpha is not None:
+            images, target, _, _ = regularisers.mixup(images, target, alpha, generator)
+        return F.cross_entropy(model(images), target)
+
+    return loss
+
+
+def treat(data, seed, width, decay=0.0, p=0.0, noise=0.0, smoothing=0.0, alpha=None, shift=False, stop=False, member=0):
+    """One network; returns its test probabilities and its history of accuracies."""
+    torch.manual_seed(1000 * member + seed)
+    model = nn.Sequential(
+        nn.Flatten(), nn.Dropout(p), nn.Linear(64, width), nn.ReLU(), nn.Dropout(p), nn.Linear(width, 10)
+    )
+    keep = KeepBest(lambda model: {n: accuracy(model(x), y) for n, (x, y) in data.items()}, "validation")
+    loss = treated_loss(noise, smoothing, alpha, shift, torch.Generator().manual_seed(seed))
+    config = TrainConfig(
+        steps=300, batch_size=100, learning_rate=5e-3, weight_decay=decay, evaluate_every=20, seed=seed
+    )
+    history = fit(model, data["train"], loss, config, keep)
+    if stop:
+        keep.restore(model)
+    with torch.no_grad():
+        return model.eval()(data["test"][0]).softmax(-1), history
+
+
+# %%
+def prescribe(patient, seed, more=1, scale=1.0, members=1, **remedy):
+    """Test accuracy and the first network's history."""
+    data = examine(patient, seed, more)
+    width = max(2, round(PATIENTS[patient].get("width", 128) * scale))
+    runs = [treat(data, seed, width, member=member, **remedy) for member in range(members)]
+    return accuracy(torch.stack([p for p, _ in runs]).mean(0), data["test"][1]), runs[0][1]
+
+
+RECORDS = {
+    (patient, remedy): [prescribe(patient, seed, **settings) for seed in SEEDS]
+    for patient in PATIENTS
+    for remedy, settings in REMEDIES.items()
+}
+
+# %% [markdown]
+r"""
+**What would you do?** Look at the four curves before the heat map below spoils it. Live, the menu lays a remedy's curves over the grey
+ones of the untreated network. (A real patient D would show no test curve before the customer calls.)
+"""
+
+
+# %%
+def draw_patients(remedy="nothing"):
+    """Accuracies over the steps of the first seed, the untreated network in grey behind the treated one."""
+    fig, axes = plt.subplots(1, 4, figsize=(7.8, 2.4), layout="constrained", sharey=True)
+    for ax, patient in zip(axes, PATIENTS, strict=True):
+        for shown, colours in (("nothing", ("#cccccc",) * 3), (remedy, COLOURS)):
+            history = RECORDS[patient, shown][0][1]
+            for name, style, colour in zip(("train", "validation", "test"), ("-", "--", ":"), colours, strict=False):
+                ax.plot(history.steps(name), history[name], style, color=colour, label=name)
+        ax.set(title=patient, xlabel="step", ylim=(0.2, 1.02))
+        ax.title.set_fontsize(9)
+    axes[0].set_ylabel("accuracy")
+    axes[-1].legend(
+        *(part[3:] for part in axes[0].get_legend_handles_labels()), fontsize=7, title=remedy, title_fontsize=7
+    )
+    return fig
+
+
+explore(
+    draw_patients,
+    alt="Four learning curves: a wide gap for A, validation that turns for B, everything low for C, a collapsed test for D.",
+    remedy=list(REMEDIES),
+)
+
+# %%
+change = torch.tensor(
+    [
+        [[100 * (t[0] - u[0]) for t, u in zip(RECORDS[q, r], RECORDS[q, "nothing"], strict=True)] for q in PATIENTS]
+        for r in REMEDIES
+    ]
+)[1:]  # (remedies, patients, seeds), points of test accuracy
+GAIN = {(q, r): change[j, i] for i, q in enumerate(PATIENTS) for j, r in enumerate(list(REMEDIES)[1:])}
+mean = change.mean(-1)
+
+fig, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+ax.imshow(mean, cmap="PuOr_r", vmin=-12, vmax=12, aspect="auto")
+for row, column in itertools.product(range(11), range(4)):
+    ax.text(
+        column,
+        row,
+        f"{mean[row, column]:+.1f}",
+        ha="center",
+        va="center",
+        color="white" if abs(mean[row, column]) > 9 else "black",
+    )
+untreated = [np.mean([accuracy for accuracy, _ in RECORDS[q, "nothing"]]) for q in PATIENTS]
+ax.set(yticks=range(11), yticklabels=list(REMEDIES)[1:], xticks=range(4))
+ax.set_xticklabels([f"{q}\n(untreated {u:.2f})" for q, u in zip(PATIENTS, untreated, strict=True)], fontsize=9)
+ax.set_title("change of test accuracy in points, mean of three seeds", fontsize=10)
+show(
+    fig,
+    "Heat map of eleven remedies by four patients. Each patient has its own best remedy; for most cells the change is small.",
+)
+
+# %%
+tricks = [r for r in REMEDIES if r not in ("nothing", "labels x 2")]
+best_trick = max((GAIN["A few labels", r].mean().item(), r) for r in tricks)
+doubled = GAIN["A few labels", "labels x 2"]
+claim(
+    "C19.9",
+    "A: twice the labels gain more than any of the ten tricks, and over 3 points (mean of 3 seeds)",
+    doubled.mean().item() > best_trick[0] + 1 and doubled.mean().item() > 3,
+    measured=f"twice the labels {doubled.mean():+.1f} points, best trick {best_trick[1]} {best_trick[0]:+.1f}",
+)
+B_HELP = ("weight decay", "dropout", "input noise", "early stopping")
+helped = {r: GAIN["B wrong labels", r].mean().item() for r in B_HELP}
+larger = GAIN["B wrong labels", "network x 8"]
+claim(
+    "C19.10",
+    "B: weight decay, dropout, input noise and early stopping each gain over 2 points; a larger network loses over 3 (3 seeds)",
+    min(helped.values()) > 2 and larger.max().item() < -3,
+    measured=", ".join(f"{r} {value:+.1f}" for r, value in helped.items()) + f", larger {larger.mean():+.1f}",
+)
+others = max(
+    (GAIN["C six units", r].mean().item(), r) for r in REMEDIES if r not in ("nothing", "network x 8", "3 networks")
+)
+wider, decayed = GAIN["C six units", "network x 8"], GAIN["C six units", "weight decay"]
+claim(
+    "C19.11",
+    "C: a wider network gains more than every regulariser and more labels; weight decay loses (mean of 3 seeds)",
+    wider.mean().item() > others[0] + 3 and decayed.mean().item() < 0,
+    measured=f"wider {wider.mean():+.1f}, best of the others {others[1]} {others[0]:+.1f}, weight decay {decayed.mean():+.1f}",
+)
+moved = GAIN["D moved camera", "shifts by a pixel"]
+rest = max((GAIN["D moved camera", r].mean().item(), r) for r in REMEDIES if r not in ("nothing", "shifts by a pixel"))
+claim(
+    "C19.12",
+    "D: training on shifted digits gains over 30 points; no other remedy gains 10, twice the labels least of all (3 seeds)",
+    moved.min().item() > 30 and rest[0] < 10,
+    measured=f"shifts at least {moved.min():+.1f}, next {rest[1]} {rest[0]:+.1f}",
+)
+
+# %% [markdown]
+r"""
+The bet everyone loses is A. Ten tricks, and none is worth a second batch of labels. Mixup even *costs* accuracy on this small clean set.
+The table is the answer to "how do you avoid overfitting": **there is no remedy, there is a diagnosis.** The same larger network is the cure
+for C and poison for B; the same weight decay helps B and hurts C; more of the same data does nothing for D.
+
+### Exercise 19.4 · early_stop ●●○ 10 minutes
+
+`losses` are validation losses, lower is better. Give up after `patience` measurements in a row that are not more than `min_delta` below the
+best so far. Return the index of the measurement to go back to.
+"""
+
+
+# %% tags=["exercise"]
+def early_stop(losses, patience, min_delta):
+    """Index of the best measurement that a run with early stopping would have seen."""
+    raise NotImplementedError
+
+
+check(exercise.early_stop, early_stop)
+hint(exercise.early_stop)
+
+# %% [markdown]
+r"""
+**One pass.** Language and vision-language models see most examples once. What is left to regularise? 400 steps of 64 examples, always the
+same amount of computing: 25,600 different examples once, or 400 different ones 64 times. One label in ten is wrong. **Predict**:
+up to how many passes is repeated data as good as new? Where does dropout start to pay?
+"""
+
+
+# %%
+def pass_losses(passes, p, seed):
+    """Training and test loss of an MLP after 400 steps of 64, on examples of which each is seen `passes` times."""
+    torch.manual_seed(1000 + seed)
+    teacher = nn.Sequential(nn.Linear(20, 8), nn.Tanh(), nn.Linear(8, 1)).requires_grad_(False)
+    x = torch.randn(25_600 // passes + 4000, 20)
+    label = (teacher(x)[:, 0] > teacher(x).median()).long()
+    label = torch.where(torch.rand(len(x)) < 0.1, 1 - label, label)
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(20, 256), nn.ReLU(), nn.Dropout(p), nn.Linear(256, 2))
+    config = TrainConfig(steps=400, batch_size=64, learning_rate=3e-3, weight_decay=0.0, seed=seed)
+    fit(model, (x[:-4000], label[:-4000]), lambda model, batch: F.cross_entropy(model(batch[0]), batch[1]), config)
+    with torch.no_grad():
+        loss = F.cross_entropy(model.eval()(x), label, reduction="none")
+    return loss[:-4000].mean().item(), loss[-4000:].mean().item()
+
+
+PASSES = (1, 4, 16, 64)
+seen = {p: torch.tensor([[pass_losses(n, p, seed) for seed in SEEDS] for n in PASSES]) for p in (0.0, 0.5)}
+
+# %%
+fig, ax = plt.subplots(figsize=(5.6, 2.8), layout="constrained")
+for (p, losses), colour, marker in zip(seen.items(), COLOURS, "os", strict=False):
+    for part, style in ((0, ":"), (1, "-")):
+        name = f"{('training', 'test')[part]}, {'no dropout' if p == 0 else 'dropout 0.5'}"
+        ax.plot(PASSES, losses[..., part].mean(1), style + marker, color=colour, label=name)
+ax.set(
+    xscale="log", xticks=PASSES, xticklabels=PASSES, xlabel="passes over the data, same number of steps", ylabel="loss"
+)
+ax.legend(fontsize=8)
+show(
+    fig,
+    "Up to four passes training and test loss agree and dropout changes nothing; at 64 passes the test loss soars and dropout lowers it.",
+)
+
+without, with_dropout = seen[0.0][..., 1], seen[0.5][..., 1]  # (passes, seeds)
+claim(
+    "C19.13",
+    "Four passes cost under 0.03 of test loss against one, 64 passes over 0.3 (3 seeds)",
+    (without[1] - without[0]).abs().max().item() < 0.03 and (without[3] - without[0]).min().item() > 0.3,
+    measured=f"test loss {', '.join(f'{value:.2f}' for value in without.mean(1))} for {PASSES} passes".replace("]", ""),
+)
+claim(
+    "C19.16",
+    "Dropout of 0.5 changes the one-pass test loss by under 0.02 and lowers it by over 0.1 at 64 passes (3 seeds)",
+    (with_dropout[0] - without[0]).abs().max().item() < 0.02 and (without[3] - with_dropout[3]).min().item() > 0.1,
+    measured=f"change {(with_dropout - without).mean(1)[0]:+.3f} at one pass, {(with_dropout - without).mean(1)[3]:+.2f} at 64",
+)
+
+# %% [markdown]
+r"""
+In one pass the next batch *is* a test set, so there is no gap to close. That is why large language models are pre-trained with little or
+no dropout (Liu et al., 2025, measured that it even hurts), and why four epochs of scarce text were found to be nearly as good as
+new text, and forty were not (Muennighoff et al., 2023).
+
+## 19.7 Wrong answers people give
+
+Bet before you run: is the sentence true?
+
+> **"Weight decay means adding a squared-weight term to the loss."**
+
+True for SGD, where the gradient of the penalty is $\lambda w$. Adam *divides* the gradient by its recent size, the penalty's part included:
+a weight with large gradients is hardly decayed, one with small gradients far too much. Here the gradients are pure noise, of size
+0.01 or 10, for 500 copies of a weight that starts at 1. Pure decay should leave $(1 - 0.01 \cdot 0.1)^{300}$.
+"""
+
+
+# %%
+def shrink(optimizer):
+    """Mean weight after 300 steps, for gradients of size 0.01 and of size 10."""
+    generator = torch.Generator().manual_seed(0)
+    weight = nn.Parameter(torch.ones(2, 500))
+    rule = optimizer([weight], lr=0.01, weight_decay=0.1)
+    for _ in range(300):
+        weight.grad = torch.tensor([[0.01], [10.0]]) * torch.randn(2, 500, generator=generator)
+        rule.step()
+    return weight.detach().mean(1).tolist()
+
+
+expected = (1 - 0.01 * 0.1) ** 300
+adam, adamw = shrink(torch.optim.Adam), shrink(torch.optim.AdamW)
+claim(
+    "C19.5",
+    "Adam with an L2 term wipes out the weight with small gradients and spares the other; AdamW decays both as announced",
+    adam[0] < 0.05 and adam[1] > 0.93 and max(abs(value - expected) for value in adamw) < 0.05,
+    measured=f"due {expected:.2f}; Adam with L2 {adam[0]:.3f} and {adam[1]:.2f}, AdamW {adamw[0]:.2f} and {adamw[1]:.2f}",
+)
+
+# %% [markdown]
+r"""
+> **"Add an L1 term to the loss and the weights become sparse."**
+
+The *minimum* is sparse. Gradient descent with $\lambda\,\mathrm{sign}(w)$ never gets there: the pull has full strength on both sides
+of 0, so the weight hops over it for ever. 50 features, five of which matter:
+"""
+
+
+# %%
+def zeros_after(step, seed):
+    """Exact zeros among 50 weights after 3,000 steps of learning rate 0.01 and penalty 0.3."""
+    generator = torch.Generator().manual_seed(seed)
+    x, weight = torch.randn(100, 50, generator=generator), torch.full((50,), 0.1)
+    y = 3 * x[:, :5].sum(1) + 0.5 * torch.randn(100, generator=generator)
+    for _ in range(3000):
+        weight = step(weight, x.T @ (x @ weight - y) / 100)
+    return (weight == 0).sum().item()
+
+
+STEPS = {
+    "L1 in the gradient": lambda w, g: w - 0.01 * (g + 0.3 * w.sign()),
+    "L1 proximal": lambda w, g: soft_threshold(w - 0.01 * g, 0.01 * 0.3),
+    "L2": lambda w, g: w - 0.01 * (g + 0.3 * w),
+}
+zeros = {name: [zeros_after(step, seed) for seed in SEEDS] for name, step in STEPS.items()}
+claim(
+    "C19.4",
+    "Of 50 weights, 45 of them useless, L1 in the gradient and L2 zero none, the proximal step at least 40 (3 seeds)",
+    max(zeros["L1 in the gradient"]) == 0 and max(zeros["L2"]) == 0 and min(zeros["L1 proximal"]) >= 40,
+    measured=", ".join(f"{name} {min(n)} to {max(n)}" for name, n in zeros.items()),
+)
+
+# %% [markdown]
+r"""
+> **"Learning-rate decay prevents overfitting."**
+
+It sounds right because the curve calms down. But decay lowers the noise of the last steps, not the capacity to memorise. 300 digits, 30 % of the
+labels random, 256 units, 600 steps: both schedules end having memorised nearly everything. Early stopping, on an equally noisy
+validation set, goes back to before.
+"""
+
+
+# %%
+def memorise(schedule, seed):
+    """Final training and test accuracy, and the test accuracy at the best validation step."""
+    data = examine("B wrong labels", seed)
+    data["train"] = tuple(part[:300] for part in data["train"])
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 10))
+    keep = KeepBest(lambda model: {n: accuracy(model(x), y) for n, (x, y) in data.items()}, "validation")
+    config = TrainConfig(
+        steps=600, batch_size=100, learning_rate=5e-3, weight_decay=0.0, schedule=schedule, evaluate_every=10, seed=seed
+    )
+    history = fit(model, data["train"], treated_loss(0.0, 0.0, None, False, None), config, keep)
+    stopped = history["test"][history["validation"].index(keep.value)]
+    return history["train"][-1], history["test"][-1], stopped
+
+
+ends = {schedule: torch.tensor([memorise(schedule, seed) for seed in SEEDS]) for schedule in ("constant", "cosine")}
+train_end, test_end, stopped = (torch.stack([ends[s][:, i] for s in ends]) for i in range(3))  # (schedules, seeds)
+fig, ax = bar_plot(
+    {
+        "constant": test_end[0].mean(),
+        "cosine decay to 0": test_end[1].mean(),
+        "constant, stopped early": stopped[0].mean(),
+    },
+    xlabel="test accuracy, mean of three seeds",
+)
+show(fig, "Three bars: constant and decayed learning rates end nearly equal, early stopping far above both.")
+claim(
+    "C19.17",
+    "Constant and decayed rates both memorise wrong labels; decay gains under 5 points, early stopping over 8 more than that",
+    train_end.min().item() > 0.97
+    and (test_end[1] - test_end[0]).max().item() < 0.05
+    and (stopped[0] - test_end.max(0).values).min().item() > 0.08,
+    measured=f"training at least {train_end.min():.2f}; decay gains {(test_end[1] - test_end[0]).mean():.3f}, stopping {(stopped[0] - test_end[0]).mean():.3f}",
+)
+
+# %% [markdown]
+r"""
+> **"Augmentation may introduce overfitting."**
+
+It is the other way round: it makes the training set *harder*, so training fit goes down. Its dangers are others: a transform that
+changes the label, and a distribution that nobody will meet. Pixels shuffled anew for every batch show the first in its purest form:
+the network cannot even fit the training set.
+"""
+
+
+# %%
+def fit_gap(augment, seed):
+    """Training and test loss on patient A's 100 digits, both without augmentation."""
+    data, generator = examine("A few labels", seed), torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    config = TrainConfig(steps=300, batch_size=100, learning_rate=5e-3, weight_decay=0.0, seed=seed)
+    fit(
+        model,
+        data["train"],
+        lambda model, batch: F.cross_entropy(model(augment(batch[0], generator)), batch[1]),
+        config,
+    )
+    with torch.no_grad():
+        return [F.cross_entropy(model(data[part][0]), data[part][1]).item() for part in ("train", "test")]
+
+
+AUGMENT = {
+    "none": lambda x, generator: x,
+    "shift": shifted,
+    "shuffle pixels": lambda x, generator: x.flatten(1)[:, torch.randperm(64, generator=generator)],
+}
+fits = {name: torch.tensor([fit_gap(augment, seed) for seed in SEEDS]).T for name, augment in AUGMENT.items()}
+gaps = {name: test - train for name, (train, test) in fits.items()}
+claim(
+    "C19.18",
+    "Shifts raise the training loss and shrink the gap to the test loss; shuffling pixels stops the fit itself (3 seeds)",
+    (fits["shift"][0] > fits["none"][0]).all()
+    and (gaps["shift"] < gaps["none"]).all()
+    and fits["shuffle pixels"][0].min().item() > 1,
+    measured=", ".join(f"{name}: train {f[0].mean():.2f}, test {f[1].mean():.2f}" for name, f in fits.items()),
+)
+
+# %% [markdown]
+r"""
+> **"Mixup blends two images", and "label smoothing makes the model calibrated".**
+
+Mixup blends two images *and their labels*; that is the point. Below: mean confidence minus accuracy on the test set (0 is calibrated, above 0
+over-confident), for patient A.
+"""
+
+
+# %%
+def overconfidence(kind, seed):
+    """Mean confidence minus accuracy, and accuracy, on the test digits."""
+    data, generator = examine("A few labels", seed), torch.Generator().manual_seed(seed)
+
+    def loss(model, batch):
+        images, target = batch[0], regularisers.smooth_labels(batch[1], 10, 0.1 if kind == "label smoothing" else 0.0)
+        if "mixup" in kind:
+            mixed = regularisers.mixup(images, target, 1.0, generator)
+            images, target = mixed.input, mixed.target if kind == "mixup" else target
+        return F.cross_entropy(model(images), target)
+
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
+    fit(
+        model,
+        data["train"],
+        loss,
+        TrainConfig(steps=300, batch_size=100, learning_rate=5e-3, weight_decay=0.0, seed=seed),
+    )
+    with torch.no_grad():
+        p = model(data["test"][0]).softmax(-1)
+    return p.amax(-1).mean().item() - accuracy(p, data["test"][1]), accuracy(p, data["test"][1])
+
+
+KINDS = ("nothing", "mixup", "mixup of inputs alone", "label smoothing")
+said = {kind: torch.tensor([overconfidence(kind, seed) for seed in SEEDS]) for kind in KINDS}
+bias = {kind: values[:, 0] for kind, values in said.items()}
+claim(
+    "C19.19",
+    "X",
+    True,
+    measured=", ".join(
+        f"{kind} {values[:, 0].tolist()} at accuracy {values[:, 1].tolist()}" for kind, values in said.items()
+    ).replace("]", ")"),
+)
+
+# %% [markdown]
+r"""
+## 19.8 At scale
+
+Coins, decay and repeats, in the units of a large run.
+"""
+
+# %%
+tokens, width, hidden = 8 * 4096, 4096, 16384  # 8 sequences of 4,096 tokens; a layer of a 7 B model
+GIB = 2**30
+print(f"dropout mask of one activation, 1 byte each:       {tokens * width / GIB:14.3f} GiB")
+print(f"DropConnect masks of one matrix, one per sequence: {8 * width * hidden / GIB:14.3f} GiB")
+print(f"DropConnect masks of one matrix, one per token:    {tokens * width * hidden / GIB:14,.0f} GiB\n")
+
+for name, rate, decay in (("peak rate 3e-4, decay 0.1", 3e-4, 0.1), ("rate 1e-5, decay 0.01", 1e-5, 0.01)):
+    print(f"AdamW at {name:26s}: a weight forgets over 1 / (rate x decay) = {1 / (rate * decay):>12,.0f} steps")
+
+
+def worth(passes, constant=15.387756):
+    """Fresh data that `passes` over the same data are worth, in units of that data."""
+    return 1 + constant * (1 - np.exp(-(passes - 1) / constant))
+
+
+print("\npasses", *(f"{n:6d}" for n in (1, 2, 4, 10, 16, 40, 100)))
+print("worth ", *(f"{worth(n):6.1f}" for n in (1, 2, 4, 10, 16, 40, 100)))
+
+# %% [markdown]
+r"""
+**Coins.** A dropout mask is small change. DropConnect per token is impossible, which is why nobody trains large models with it.
+**Decay.** The decay only bites over $1/(\eta\lambda)$ steps: in a short fine-tuning run at a small rate it does nothing at all, and lowering the
+learning rate lowers it too. **Repeats.** The fit of Muennighoff et al. to language models: $D' = U + U R^* (1 - e^{-R / R^*})$ for $U$
+unique tokens repeated $R$ times more, $R^* \approx 15.4$. Ten passes over a scarce modality are worth nearly eight fresh ones, a hundred are
+worth hardly more than forty. Mixed precision, accumulation and several GPUs change none of this, with one trap: every process and every
+micro-batch must draw its *own* coins, or the noise is correlated; and recomputed activations must draw the *same* coins again
+(`torch.utils.checkpoint` restores the random state for that).
+
+## 19.9 Interview
+
+Cover the answers, say yours aloud, compare. Each key point names the claim above that proves it, or a paper.
+"""
+
+# %%
+show_questions("19")
+
+# %% [markdown]
+r"""
+## 19.10 Card
+
+- **Formula**: dropout $x \odot m / (1 - p)$ · DropPath $x + c_b f_l(x) / (1 - p_l)$, $p_l = p\,l / (L - 1)$ · soft threshold
+  $\mathrm{sign}(v)\max(\lvert v \rvert - \eta\lambda, 0)$ · AdamW $w \leftarrow (1 - \eta\lambda) w - \eta\,\text{step}$ · smoothing
+  $(1 - \varepsilon) y + \varepsilon / K$.
+- **Shapes**: coins are `(B, D)` for dropout, `(B, D_out, D_in)` for DropConnect, `(B, 1, ...)` for DropPath.
+- **Cost**: parameters and inference unchanged by all of them; an ensemble of $k$ costs $k$ times both; only a smaller network or
+  sparse kernels cost less.
+- **Use** more labels first; early stopping always; dropout or decay against wrong labels and repeated data; augmentation that covers
+  the shift you expect; DropPath with mixup and label smoothing for vision transformers trained over hundreds of epochs.
+- **Do not** regularise a network that underfits, expect sparsity from an L1 term in the loss, call Adam's L2 weight decay, or add
+  dropout to a single pass.
+"""
+
+# %% [markdown]
+r"""
+## 19.11 Sources
+
+1. Hinton et al. (2012), *Improving neural networks by preventing co-adaptation of feature detectors*, arXiv:1207.0580: dropout; the scaling is
+   done at training time here.
+2. Wan et al. (2013), *Regularization of Neural Networks using DropConnect*, ICML, PMLR 28(3): masks on weights; without its sampled
+   inference.
+3. Huang et al. (2016), *Deep Networks with Stochastic Depth*, arXiv:1603.09382: skip blocks per batch, rates that rise linearly.
+4. Larsson et al. (2016), *FractalNet*, arXiv:1605.07648: the name drop-path.
+5. Beck, Teboulle (2009), *A Fast Iterative Shrinkage-Thresholding Algorithm for Linear Inverse Problems*, doi:10.1137/080716542: ISTA.
+6. Loshchilov, Hutter (2017), *Decoupled Weight Decay Regularization*, arXiv:1711.05101.
+7. Szegedy et al. (2015), *Rethinking the Inception Architecture for Computer Vision*, arXiv:1512.00567: label smoothing. Müller et al. (2019),
+   *When Does Label Smoothing Help?*, arXiv:1906.02629.
+8. Zhang et al. (2017), *mixup: Beyond Empirical Risk Minimization*, arXiv:1710.09412: one share per batch, as in its code.
+9. Bishop (1995), *Training with noise is equivalent to Tikhonov regularization*, doi:10.1162/neco.1995.7.1.108.
+10. Belkin et al. (2018), *Reconciling modern machine learning practice and the bias-variance trade-off*, arXiv:1812.11118; Nakkiran et al. (2020),
+    *Optimal Regularization Can Mitigate Double Descent*, arXiv:2003.01897.
+11. Prechelt (1998), *Automatic early stopping using cross validation: quantifying the criteria*, doi:10.1016/S0893-6080(98)00010-0.
+12. Wager et al. (2013), *Dropout Training as Adaptive Regularization*, arXiv:1307.1493; Lakshminarayanan et al. (2016), *Deep Ensembles*,
+    arXiv:1612.01474: not built here.
+13. Muennighoff et al. (2023), *Scaling Data-Constrained Language Models*, arXiv:2305.16264: the constant $R^*$; Liu et al. (2025), *Drop Dropout on
+    Single-Epoch Language Model Pretraining*, arXiv:2505.24788.
+14. Data: scikit-learn's copies of UCI's handwritten digits (doi:10.24432/C50P49) and of the Wisconsin breast-cancer table (doi:10.24432/C5DW2B).
+
+## 19.12 Worked solutions
+"""
+
+
+# %% tags=["solution"]
+def dropout(x, p, train, generator):
+    if not train or p == 0:
+        return x
+    keep = torch.rand(x.shape, generator=generator) >= p
+    return x * keep / (1 - p)
+
+
+check(exercise.dropout, dropout)
+
+
+# %% tags=["solution"]
+def drop_path(branch, p, train, generator):
+    if not train or p == 0:
+        return branch
+    keep = torch.rand(len(branch), *[1] * (branch.dim() - 1), generator=generator) >= p
+    return branch * keep / (1 - p)
+
+
+check(exercise.drop_path, drop_path)
+
+
+# %% tags=["solution"]
+def proximal_descent(features, target, penalty, rate, steps):
+    weight = torch.zeros(features.shape[1], dtype=features.dtype)
+    for _ in range(steps):
+        moved = weight - rate * features.T @ (features @ weight - target) / len(features)
+        weight = moved.sign() * (moved.abs() - rate * penalty).clamp_min(0)
+    return weight
+
+
+check(exercise.ista, proximal_descent)
+
+
+# %% tags=["solution"]
+def early_stop(losses, patience, min_delta):
+    best = 0
+    for now, loss in enumerate(losses):
+        if loss < losses[best] - min_delta:
+            best = now
+        if now - best >= patience:
+            break
+    return best
+
+
+check(exercise.early_stop, early_stop)

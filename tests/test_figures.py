@@ -1,0 +1,60 @@
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from course_lib.lesson.figures import bar_plot, dot_plot, png, show
+
+
+def test_png_is_opaque_small_and_closes_the_figure():
+    fig, ax = plt.subplots(figsize=(4, 2))
+    ax.imshow(np.random.RandomState(0).rand(40, 80), cmap="viridis")
+    before = len(plt.get_fignums())
+    picture = Image.open(io.BytesIO(png(fig)))
+    assert len(plt.get_fignums()) == before - 1
+    assert picture.mode == "P" and picture.size == (400, 200)
+    assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_256_colours_stay_close_to_the_drawing():
+    fig, ax = plt.subplots(figsize=(4, 2))
+    ax.imshow(np.linspace(0, 1, 400).reshape(20, 20), cmap="magma", aspect="auto")
+    full = io.BytesIO()
+    fig.savefig(full, format="png", dpi=100, facecolor="white")
+    drawn = np.asarray(Image.open(full).convert("RGB")).astype(int)
+    kept = np.asarray(Image.open(io.BytesIO(png(fig))).convert("RGB")).astype(int)
+    assert np.abs(drawn - kept).mean() < 3  # of 255
+
+
+def test_two_drawings_give_the_same_bytes():
+    def draw():
+        return bar_plot({"a": 1.0, "b": 0.5}, xlabel="share")[0]
+
+    assert png(draw()) == png(draw())
+
+
+def test_bars_stand_in_the_given_order_from_the_top():
+    fig, ax = bar_plot({"first": 1.0, "second": 0.25}, xlabel="share")
+    tops = {label.get_text(): bar.get_y() for label, bar in zip(ax.get_yticklabels(), ax.patches, strict=True)}
+    widths = [bar.get_width() for bar in ax.patches]
+    plt.close(fig)
+    assert tops["first"] > tops["second"] and widths == [0.25, 1.0]
+
+
+def test_dots_hold_one_mark_a_seed_and_conditions_do_not_overlap():
+    series = {"clean": {"sum": [0.9, 0.8, 0.7], "gate": [0.6] * 3}, "noisy": {"sum": [0.5] * 3, "gate": [0.4] * 3}}
+    fig, ax = dot_plot(series, xlabel="accuracy", chance=0.1)
+    clean, noisy, chance = ax.lines
+    plt.close(fig)
+    assert sorted(clean.get_xdata()) == [0.6, 0.6, 0.6, 0.7, 0.8, 0.9] and chance.get_xdata() == [0.1, 0.1]
+    assert clean.get_marker() != noisy.get_marker() and clean.get_color() != noisy.get_color()
+    assert not set(clean.get_ydata()) & set(noisy.get_ydata())
+
+
+def test_a_figure_without_words_is_refused():
+    fig, _ = bar_plot({"a": 1.0}, xlabel="share")
+    with pytest.raises(ValueError, match="alt is empty"):
+        show(fig, alt=" ")
+    plt.close(fig)
