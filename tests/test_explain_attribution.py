@@ -234,11 +234,15 @@ def test_contributions_add_up_to_score_minus_baseline_score(model, inputs, metho
     with torch.no_grad():
         whole = model(**inputs).logits[torch.arange(3), TARGET]
     torch.testing.assert_close(answer.scores, whole)
-    torch.testing.assert_close(answer.total("image") + answer.total("ids"), whole - answer.baseline_scores, atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        answer.total("image") + answer.total("ids"), whole - answer.baseline_scores, atol=1e-3, rtol=0
+    )
 
 
 def test_fewer_steps_leave_a_larger_gap(model, inputs):
-    rough, fine = (attribute(model, inputs, TARGET, steps=steps, rule="riemann_left").gap.abs().max() for steps in (2, 60))
+    rough, fine = (
+        attribute(model, inputs, TARGET, steps=steps, rule="riemann_left").gap.abs().max() for steps in (2, 60)
+    )
     assert float(rough) > 5 * float(fine)
 
 

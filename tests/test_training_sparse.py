@@ -1,10 +1,10 @@
-"""Sparse weights: soft-thresholding by brute force, ISTA against coordinate descent and the optimum's conditions."""
+"""Sparse weights: ISTA against coordinate descent, and against what holds at an optimum."""
 
 import pytest
 import torch
 from sklearn.linear_model import Lasso
 
-from course_lib.training.sparse import ista, soft_threshold
+from course_lib.training.sparse import ista
 
 
 def problem(batch=40, width=7, seed=0):
@@ -12,21 +12,6 @@ def problem(batch=40, width=7, seed=0):
     features = torch.randn(batch, width, generator=generator, dtype=torch.float64)
     truth = torch.tensor([2.0, -3.0, 0.0, 0.0, 0.5, 0.0, 0.0], dtype=torch.float64)[:width]
     return features, features @ truth + 0.3 * torch.randn(batch, generator=generator, dtype=torch.float64)
-
-
-def test_soft_threshold_minimises_its_problem():
-    grid = torch.linspace(-4, 4, 80_001, dtype=torch.float64)
-    for weight in (-2.7, -0.4, 0.0, 0.3, 0.5, 3.1):
-        best = grid[(0.5 * (grid - weight) ** 2 + 0.5 * grid.abs()).argmin()]
-        shrunk = soft_threshold(torch.tensor([weight], dtype=torch.float64), 0.5)
-        torch.testing.assert_close(shrunk[0], best, atol=1e-4, rtol=0)
-
-
-def test_soft_threshold_makes_exact_zeros_and_keeps_signs():
-    shrunk = soft_threshold(torch.tensor([[-1e4, -0.2], [0.2, 1e4]]), 0.25)
-    assert shrunk.tolist() == [[-9999.75, 0.0], [0.0, 9999.75]]
-    with pytest.raises(ValueError, match="threshold -1"):
-        soft_threshold(torch.ones(2), -1.0)
 
 
 @pytest.mark.parametrize("penalty", [0.0, 0.05, 0.6])

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-CLAIM = re.compile(r"C(\d\d)\.\d+")
+CLAIM = re.compile(r"C(\d\d)\.\d+[a-z]?")
 EXERCISE = re.compile(r"(\d\d)\.\d+ \w+")
-_CLAIM_CALL = re.compile(r"""\bclaim\(\s*["'](C\d\d\.\d+)["']""")
+_CLAIM_CALL = re.compile(r"""\bclaim\(\s*["'](C\d\d\.\d+[a-z]?)["']""")
 _HEADING = re.compile(r"(?:# )?#{2,5} (\d+\.\d+(?: .*)?)")  # a Markdown cell is a string or a block of comments
 _EXERCISE_ID = re.compile(r"""\bid\s*=\s*["'](\d\d\.\d+ \w+)["']""")
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")

@@ -138,22 +138,22 @@ def default_workers(device: torch.device) -> int:
 
 def prefetched(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
     """Copy the next batch on a stream of its own while this one computes."""
-    copies, coming = torch.cuda.Stream(device), None
+    stream, waiting = torch.cuda.Stream(device), []
     for batch in batches:
-        ready = coming
-        with torch.cuda.stream(copies):
+        with torch.cuda.stream(stream):
             coming = to_device(batch, device)
-        if ready is not None:
-            yield _handed_over(ready, copies)
-            ready = None
-    if coming is not None:
-        yield _handed_over(coming, copies)
+        waiting.append((coming, stream.record_event()))
+        if len(waiting) == 2:
+            yield _handed_over(*waiting.pop(0))
+    for coming in waiting:
+        yield _handed_over(*coming)
 
 
-def _handed_over(batch: Batch, copies: "torch.cuda.Stream") -> Batch:
-    torch.cuda.current_stream().wait_stream(copies)
+def _handed_over(batch: Batch, copied: "torch.cuda.Event") -> Batch:
+    present = torch.cuda.current_stream()
+    present.wait_event(copied)  # for this batch's copy only, not for the one under way
     for tensor in _tensors(batch):
-        tensor.record_stream(torch.cuda.current_stream())  # or its memory could be reused while the step reads it
+        tensor.record_stream(present)  # or its memory could be reused while the step reads it
     return batch
 
 

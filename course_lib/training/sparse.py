@@ -3,7 +3,8 @@
     lasso(w) = ‖y - X w‖² / (2 B) + λ ‖w‖₁
 
 The penalty has a kink at 0 and no gradient there. Following a sub-gradient, λ sign(w), steps across the kink to and fro
-and almost never lands on it; the proximal step moves every weight λ η towards 0 and stops there.
+and almost never lands on it; the proximal step moves every weight λ η towards 0 and stops there. That step is
+`torch.nn.functional.softshrink`: sign(w) max(|w| - λ η, 0).
 
 Axis letters are those of course_lib/__init__.py.
 """
@@ -11,22 +12,13 @@ Axis letters are those of course_lib/__init__.py.
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-
-def soft_threshold(weight: Float[Tensor, "*shape"], threshold: float) -> Float[Tensor, "*shape"]:
-    """sign(w) max(|w| - threshold, 0): shrink by `threshold`, and what would cross 0 becomes exactly 0.
-
-    It solves min_v ½ (v - w)² + threshold |v|, the proximal operator of the L1 norm. threshold: not negative.
-    """
-    if not threshold >= 0:
-        raise ValueError(f"threshold {threshold} is negative: it would push weights away from 0; try rate * penalty")
-    return weight.sign() * (weight.abs() - threshold).clamp_min(0)
+from torch.nn import functional as F
 
 
 def ista(
     features: Float[Tensor, "B D"], target: Float[Tensor, " B"], penalty: float, steps: int
 ) -> Float[Tensor, " D"]:
-    """Minimise lasso(w) from w = 0: a gradient step on the square loss, then `soft_threshold` by rate * penalty.
+    """Minimise lasso(w) from w = 0: a gradient step on the square loss, then softshrink by rate * penalty.
 
     The rate is 1 / L, L the largest eigenvalue of XᵀX / B: the loss then never rises, and its distance to the minimum
     is at most L ‖w*‖² / (2 steps). Beck and Teboulle (2009, doi:10.1137/080716542). No intercept: centre the columns.
@@ -38,5 +30,5 @@ def ista(
     rate = 1 / float(torch.linalg.eigvalsh(covariance)[-1])
     weight = torch.zeros_like(correlation)
     for _ in range(steps):
-        weight = soft_threshold(weight - rate * (covariance @ weight - correlation), rate * penalty)
+        weight = F.softshrink(weight - rate * (covariance @ weight - correlation), rate * penalty)
     return weight

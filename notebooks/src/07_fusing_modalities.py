@@ -357,6 +357,7 @@ def draw_surfaces(operator="late: add evidence", noise=0.3):
         ax.scatter(*seen, c=RULES[rule](*bits), s=9, **style)
         share = model.score(inputs[1], RULES[rule](*fresh_bits))
         ax.set(title=f"{rule.upper()}: {share:.0%} right", xlabel="image feature", xticks=[-1, 1], yticks=[-1, 1])
+        ax.set(xlim=(-2, 2), ylim=(-2, 2))
     axes[0].set_ylabel("text feature")
     fig.suptitle(f"{operator}, then a linear layer", fontsize=11)
     return fig

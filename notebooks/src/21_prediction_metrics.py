@@ -1,0 +1,1107 @@
+# %% [markdown]
+r"""
+# 21 · Metrics and protocols for prediction
+
+You will be able to say what a figure means, what it cannot see, and how far it would move if you measured again.
+
+*70 minutes · needs no other lesson · under 60 s of CPU · previous: 20 Why joint training fails (planned) · next: 22 Evaluating
+generation and multimodal models (planned)*
+"""
+
+# %% [markdown]
+r"""
+## 21.1 The interview question
+
+> **Which metric do you report for a classifier, what does each of them mean, and how sure are you of the number?**
+>
+> **评价一个分类模型用哪些指标?各自是什么含义?你对这个数字有多大把握?**
+
+**The 60-second answer, to be earned below.** "First the decision: who acts on the output, what does each mistake cost, how
+rare are positives in use. Accuracy is the share of right decisions; at 1 % positives, saying *no* to everybody scores 99 %.
+Precision: of what I flag, how much is real. Recall: of what is real, how much I flag. F1 is the harmonic mean of *those two*,
+at one threshold, and it moves with prevalence. ROC plots recall over the false positive rate; its area is the chance that a
+positive outranks a negative, whatever the threshold and the prevalence. The precision-recall curve shows what a rare positive
+costs in false alarms. If probabilities are used as such, I check calibration. Thresholds and temperatures come from validation
+data, the test set is used once, and every figure gets an interval: bootstrap over the independent unit, paired when two
+models are compared. Cross-validation is not a metric: it estimates one, and it changes no model."
+"""
+
+# %% [markdown]
+r"""
+**You will be able to**
+
+1. compute accuracy, precision, recall, F1, AUC and AP by hand, and name the chance value of each;
+2. say which figures move with the threshold, with prevalence, with the size of the test set, and which do not;
+3. put an interval on any metric, and decide whether a gain of 0.3 points is real;
+4. find the leak in a cross-validation;
+5. calibrate a model and choose its threshold from costs.
+
+| you have | read |
+| --- | --- |
+| an evening (70 min) | everything, exercises included |
+| a workshop (45 min) | 21.1, 21.2, 21.5 on the projector, exercise 21.1, 21.6 and 21.7 with bets before each cell |
+| 15 minutes before the interview | 21.1, the table in 21.3, 21.7, 21.8, 21.9, 21.10 |
+
+**Try first.** Write down four numbers before you read on.
+
+- **A** A test catches 90 % of the sick and alarms on 9 % of the healthy. 1 % of people are sick. It alarms on you. How likely
+  are you sick?
+- **B** 500 teams submit *coin flips* to a leaderboard with 200 yes/no items. What does the winner score?
+- **C** 60 patients, 2,000 random features, random labels. Keep the 20 features that go best with the label, cross-validate a
+  classifier on them. What accuracy comes out?
+- **D** Same model, same data, another random seed. By how many points does the test accuracy on 510 items move?
+
+Sections 21.2, 21.5 and 21.6 measure all four.
+"""
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from sklearn import metrics as sk
+from sklearn.datasets import load_breast_cancer
+from sklearn.feature_selection import SelectKBest
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, GroupKFold, StratifiedKFold, cross_val_predict, cross_val_score
+from sklearn.model_selection import train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+from torch.nn import functional as F
+
+from course_lib.exercises import lesson_21 as exercise
+from course_lib.interview.show import show_questions
+from course_lib.lesson.claims import claim
+from course_lib.lesson.exercises import check, hint
+from course_lib.lesson.explore import explore
+from course_lib.lesson.figures import COLOURS, dot_plot, show
+from course_lib.metrics import calibration, classification, ranking, resampling, thresholds
+from course_lib.models.heads import mlp
+from course_lib.training.config import TrainConfig
+from course_lib.training.loop import fit
+from course_lib.training.recipes import classify, digits
+
+# %% [markdown]
+r"""
+![A model's scores are read in three ways: ranked for ROC and precision-recall curves, cut at a threshold for a confusion
+matrix, or taken as probabilities for reliability bins. Below: training, validation and test set, and what each may
+decide.](figures/21_scores_to_report.svg)
+
+The picture shows the two halves of this lesson: three ways to read one vector of scores, and which data may decide what.
+
+## 21.2 By hand
+
+Ten patients, four of them ill (label 1). The model gives scores; the doctor calls *ill* from 0.5 upwards.
+"""
+
+# %%
+label = torch.tensor([1, 1, 0, 1, 0, 0, 1, 0, 0, 0])
+score = torch.tensor([0.95, 0.90, 0.80, 0.70, 0.55, 0.40, 0.35, 0.30, 0.20, 0.10])
+
+count = {"TP": 0, "FP": 0, "FN": 0, "TN": 0}
+for is_ill, s in zip(label.tolist(), score.tolist(), strict=True):
+    called_ill = s >= 0.5
+    count[("T" if called_ill == bool(is_ill) else "F") + ("P" if called_ill else "N")] += 1
+
+tp, fp, fn, tn = count.values()
+print(count)
+print(f"accuracy  (TP + TN) / all  {(tp + tn) / 10:.3f}")
+print(f"precision  TP / (TP + FP)  {tp / (tp + fp):.3f}   of those called ill, how many are")
+print(f"recall     TP / (TP + FN)  {tp / (tp + fn):.3f}   of those who are ill, how many were called")
+print(f"F1  2 TP / (2 TP + FP + FN) {2 * tp / (2 * tp + fp + fn):.3f}   harmonic mean of the two lines above")
+
+# %% [markdown]
+r"""
+All of this holds for *one* threshold. Without any: take every pair of an ill and a healthy patient. How often does the ill one
+have the higher score?
+"""
+
+# %%
+for i in range(10):
+    if label[i] == 1:
+        below = [j for j in range(10) if label[j] == 0 and score[i] > score[j]]
+        print(f"ill, {score[i]:.2f}: above {len(below)} of 6 healthy")
+print("AUC = share of pairs in order =", f"(6 + 6 + 5 + 3) / 24 = {20 / 24:.3f}")
+print("Try first, A: 0.9 * 0.01 / (0.9 * 0.01 + 0.09 * 0.99) =", f"{0.009 / (0.009 + 0.0891):.3f}")
+
+# %% [markdown]
+r"""
+**A** is 9 %, not 90 %: among 1,000 people 9 sick ones alarm, and 89 healthy ones. That number is the test's *precision*.
+Most people answer with its *recall*. The same swap happens in Chinese reports: 准确率 is accuracy, 精确率 (also 查准率) is
+precision, 召回率 (查全率) is recall; 精度 is used for all three, so ask.
+
+### Exercise 21.1 · prf ●○○ 10 minutes
+
+Precision, recall and F1 for K classes: `(B,), (B,) -> (precision, recall, f1)`, averaged `"macro"`, `"micro"` or `"weighted"`.
+A class that is never called has no precision; count it as 0.
+"""
+
+
+# %% tags=["exercise"]
+def prf(label, called, classes, average):
+    """label, called: (B,) class numbers below `classes`."""
+    raise NotImplementedError
+
+
+check(exercise.prf, prf)
+hint(exercise.prf)
+
+# %% [markdown]
+r"""
+## 21.3 In symbols
+
+TP, FP, FN, TN as above. $\pi$ is the prevalence, the share of positives. $P$ positives, $N$ negatives, $J$ thresholds. "Chance"
+means scores that know nothing.
+
+| metric | 中文 | formula | in code | chance | best | does not see |
+| --- | --- | --- | --- | --- | --- | --- |
+| accuracy | 准确率 | (TP + TN) / all | `accuracy` | most frequent class | 1 | which mistakes |
+| precision | 精确率 (查准率) | TP / (TP + FP) | `precision_recall_f1` | $\pi$ | 1 | what was missed |
+| recall, TPR | 召回率 (查全率) | TP / (TP + FN) | `precision_recall_f1` | share called positive | 1 | false alarms |
+| FPR | 假正率 | FP / (FP + TN) | `roc_curve` | share called positive | 0 | positives |
+| F1 | F1 值 | 2 TP / (2 TP + FP + FN) | `precision_recall_f1` | $2\pi/(1+\pi)$ if all are called positive | 1 | TN, costs |
+| ROC-AUC | ROC 曲线下面积 | $P(s^+ > s^-) + \tfrac12 P(s^+ = s^-)$ | `roc_auc` | ½, any $\pi$ | 1 | prevalence, calibration |
+| AP | 平均精度 | $\sum_j (R_j - R_{j-1})\, \mathrm{Pr}_j$ | `average_precision` | $\pi$ | 1 | true negatives |
+| ECE | 期望校准误差 | $\sum_j \frac{n_j}{B}\,\lvert \mathrm{acc}_j - \mathrm{conf}_j \rvert$ | `expected_calibration_error` | none | 0 | whether it is ever right |
+| Brier | Brier 分数 | $\frac1B\sum_b \sum_k (p_{bk} - [k = y_b])^2$ | `brier_score` | $1 - 1/K$ for uniform | 0 | |
+| log loss | 对数损失 | $-\frac1B\sum_b \log p_{b y_b}$ | `F.cross_entropy` | $\log K$ for uniform | 0 | |
+
+Shapes: labels (B,), scores (B,) or (B, K), confusion matrix (K, K) with the true class as row. Everything above AUC needs a
+threshold; AUC and AP need only an order; the last three need probabilities.
+"""
+
+# %% [markdown]
+r"""
+## 21.4 Build it
+
+**A model of the course**: an MLP on 8 × 8 digits, trained by `fit`; its 510 test images come from writers that it never saw.
+Confusion matrix as a loop, as one `bincount`, as scikit-learn's.
+"""
+
+
+# %%
+def train_digits(hidden, seed, examples=1000, noise=0.0, steps=300):
+    """Held-out and test logits with labels; `noise` is added to every pixel (1.0 is paper to ink)."""
+    generator = torch.Generator().manual_seed(seed)
+    (images, labels), (test_images, test_labels) = digits()
+    order = torch.randperm(len(labels), generator=generator)
+    images, test_images = (x + noise * torch.randn(x.shape, generator=generator) for x in (images, test_images))
+    torch.manual_seed(seed)
+    model, shown, held_out = mlp(64, 10, hidden=hidden), order[:examples], order[examples : examples + 400]
+    config = TrainConfig(steps=steps, batch_size=64, learning_rate=3e-3, weight_decay=0.0, seed=seed)
+    fit(model, (images[shown], labels[shown]), classify, config)
+    model.eval().requires_grad_(False)
+    return (model(images[held_out]), labels[held_out]), (model(test_images), test_labels)
+
+
+# %%
+_, (logits, truth) = train_digits(hidden=16, seed=0)
+called = logits.argmax(dim=1)
+looped = torch.zeros(10, 10, dtype=torch.int64)
+for is_k, called_k in zip(truth, called, strict=True):
+    looped[is_k, called_k] += 1
+
+counted = torch.bincount(10 * truth + called, minlength=100).view(10, 10)
+confusion = classification.confusion_matrix(truth, called, classes=10)
+print("loop = bincount = library = scikit-learn:", end=" ")
+print(
+    torch.equal(looped, counted),
+    torch.equal(counted, confusion),
+    (sk.confusion_matrix(truth, called) == confusion.numpy()).all(),
+)
+averages = {a: classification.average_precision_recall_f1(confusion, a) for a in ("macro", "micro", "weighted")}
+theirs = [sk.precision_recall_fscore_support(truth, called, average=a)[:3] for a in averages]
+print("three averages = scikit-learn:", np.allclose(list(averages.values()), theirs))
+claim(
+    "C21.23",
+    "With one label per example micro-averaged precision, recall and F1 are all the accuracy",
+    np.allclose(averages["micro"], classification.accuracy(logits, truth)),
+    measured=f"micro {averages['micro'].f1:.4f}, macro F1 {averages['macro'].f1:.4f}",
+)
+
+# %% [markdown]
+r"""
+So "micro-F1 0.93" says no more than "accuracy 0.93". Macro counts every class alike: it is the one that notices a rare class.
+
+**AUC, four ways**: all pairs, the trapezoids under the ROC curve, ranks, scikit-learn. Scores are rounded so that ties occur.
+"""
+
+
+# %%
+def make_scores(positives, negatives, seed, shift=1.17):
+    """Negatives N(0, 1), positives N(shift, 1): the AUC is Φ(shift / √2), which is 0.796 for 1.17."""
+    label = torch.cat([torch.ones(positives), torch.zeros(negatives)]).long()
+    noise = torch.randn(len(label), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return label, noise + shift * label
+
+
+# %%
+y, s = make_scores(300, 700, seed=0)
+s = (4 * s).round()  # about thirty distinct values
+gap = s[y == 1][:, None] - s[y == 0]  # (P, N)
+pairs = ((gap > 0).double() + 0.5 * (gap == 0)).mean().item()
+curve = ranking.roc_curve(y, s)
+area = torch.trapezoid(curve.true_positive_rate, curve.false_positive_rate).item()
+ranks, library = ranking.roc_auc(y, s), sk.roc_auc_score(y, s)
+mapped = ranking.roc_auc(y, (s / 4).exp() + 5)
+claim(
+    "C21.1",
+    "AUC is P(positive above negative): pairs, area, ranks and scikit-learn agree, and exp of the scores changes nothing",
+    max(abs(value - pairs) for value in (area, ranks, library, mapped)) < 1e-12,
+    measured=f"pairs {pairs:.4f}, area {area:.4f}, ranks {ranks:.4f}, after exp {mapped:.4f}",
+)
+
+# %% [markdown]
+r"""
+**Average precision** is a sum of steps. Trapezoids are wrong here, because between two points precision does not move on a
+straight line (Davis and Goadrich, 2006). And for **ten classes** there is no ROC curve: AUC is binary, so one averages "this
+digit against the rest".
+"""
+
+# %%
+pr = ranking.precision_recall_curve(y, s)
+steps = sum((pr.recall[j] - (pr.recall[j - 1] if j else 0)) * pr.precision[j] for j in range(len(pr.recall)))
+print("steps = library = scikit-learn:", end=" ")
+print(np.allclose([steps, ranking.average_precision(y, s)], sk.average_precision_score(y, s), atol=1e-12))
+
+against_rest = [ranking.roc_auc((truth == digit).long(), logits[:, digit]) for digit in range(10)]
+p = logits.double().softmax(-1)
+print(
+    "softmax first can change it: ",
+    [round(ranking.roc_auc((truth == d).long(), p[:, d]) - against_rest[d], 3) != 0 for d in range(4)],
+)
+one_vs_rest = np.mean([ranking.roc_auc((truth == digit).long(), p[:, digit]) for digit in range(10)])
+print(
+    "mean of ten AUCs = scikit-learn's multi_class='ovr':",
+    np.isclose(one_vs_rest, sk.roc_auc_score(truth, p, multi_class="ovr")),
+)
+
+# %% [markdown]
+r"""
+(The softmax is monotone in a row, not in a column: over *examples* it changes the order, and with it the AUC.)
+
+### Exercise 21.2 · auc ●●● 15 minutes
+
+`(B,), (B,) -> float` in $O(B \log B)$, equal scores counted half.
+"""
+
+
+# %% tags=["exercise"]
+def auc(label, score):
+    """P(a random positive scores above a random negative), ties counted half."""
+    raise NotImplementedError
+
+
+check(exercise.auc, auc)
+hint(exercise.auc)
+
+# %% [markdown]
+r"""
+## 21.5 Explore: one threshold, three pictures
+
+Real data: 569 tumours, 212 of them malignant, from scikit-learn's breast-cancer table. To leave room for mistakes the model
+sees only 2 of the 30 features. Each score comes from a fold that did not train on it. The second slider changes the *world*,
+not the model: what if the test is used where only 1 % are ill?
+
+**Predict first**: move prevalence from 0.5 to 0.01. Which of confusion matrix, ROC and PR curve stay where they are?
+"""
+
+# %%
+table = load_breast_cancer()
+malignant = torch.from_numpy(1 - table.target)  # scikit-learn codes malignant as 0: see 21.7
+FOLDS = StratifiedKFold(10, shuffle=True, random_state=0)
+
+
+def out_of_fold(features):
+    """(569,) probabilities of "malignant", each from a model that did not see the patient."""
+    model = make_pipeline(StandardScaler(), LogisticRegression())
+    return torch.from_numpy(cross_val_predict(model, features, malignant, cv=FOLDS, method="predict_proba")[:, 1])
+
+
+weak, strong = out_of_fold(table.data[:, [1, 4]]), out_of_fold(table.data)
+print("AUC of 2 features and of all 30:", [round(ranking.roc_auc(malignant, s), 2) for s in (weak, strong)])
+
+# %%
+ROC = ranking.roc_curve(malignant, weak)
+
+
+def draw_threshold(threshold=0.3, prevalence=0.1):
+    """Confusion matrix per 1,000 people, the point on the ROC curve, the point on the PR curve."""
+    at = int((ROC.threshold >= threshold).sum()) - 1
+    tpr, fpr = ROC.true_positive_rate, ROC.false_positive_rate
+    precision = thresholds.precision_at_prevalence(tpr, fpr, prevalence)
+    ill, well = 1000 * prevalence, 1000 * (1 - prevalence)
+    cells = [[ill * tpr[at], ill * (1 - tpr[at])], [well * fpr[at], well * (1 - fpr[at])]]
+    fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.9), layout="constrained")
+    axes[0].imshow(cells, cmap="Blues", vmin=0, vmax=1000)
+    for i, row in enumerate(cells):
+        for j, value in enumerate(row):
+            axes[0].text(j, i, f"{value:.0f}", ha="center", va="center", color="white" if value > 600 else "black")
+    axes[0].set(xticks=[0, 1], xticklabels=["called ill", "called well"], yticks=[0, 1], yticklabels=["ill", "well"])
+    axes[0].set_title(f"of 1,000: precision {precision[at]:.2f}, recall {tpr[at]:.2f}", fontsize=9)
+    for ax, x, y, chance in ((axes[1], fpr, tpr, [0, 1]), (axes[2], tpr, precision, [prevalence] * 2)):
+        ax.plot([0, 1], chance, ":", color="grey")
+        ax.plot(x, y, color=COLOURS[0])
+        ax.plot(x[at], y[at], "o", color=COLOURS[1])
+    axes[1].set(xlabel="false positive rate", ylabel="recall", title="ROC")
+    axes[2].set(xlabel="recall", ylabel="precision", title="PR", ylim=(0, 1.03))
+    return fig
+
+
+# %%
+explore(
+    draw_threshold,
+    alt="A confusion matrix for a thousand people beside a ROC curve and a precision-recall curve, one point marked on both.",
+    threshold=(0.0, 1.0),
+    prevalence=(0.01, 0.9),
+)
+
+# %% [markdown]
+r"""
+The threshold slides the point along both curves. Prevalence leaves the ROC curve and its point where they are, and sinks the
+PR curve: recall and the false positive rate are counted *within* a class, precision mixes the classes.
+
+**A leaderboard of coin-flippers.** Every team guesses at random on the same yes/no items. **Predict first**: what does the best of
+500 teams score on 200 items? Then: what does that team score on 200 fresh items?
+"""
+
+
+# %%
+def play(teams, items, seed=0):
+    """Scores of all teams on the public items, and of the winner on as many fresh ones."""
+    generator = torch.Generator().manual_seed(seed)
+    public = torch.randint(0, 2, (teams, items), generator=generator).double().mean(dim=1)
+    fresh = torch.randint(0, 2, (items,), generator=generator).double().mean()
+    return public, fresh.item()
+
+
+def draw_leaderboard(teams=500, items=200):
+    """Histogram of public scores, the winner, and the winner on fresh items."""
+    public, fresh = play(teams, items)
+    fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
+    ax.hist(public, bins=40, color=COLOURS[0])
+    ax.axvline(public.max(), color=COLOURS[1], label=f"winner, public items: {public.max():.3f}")
+    ax.axvline(fresh, color=COLOURS[2], linestyle="--", label=f"the same team, fresh items: {fresh:.3f}")
+    ax.set(xlabel=f"accuracy on {items} items", ylabel="teams", xlim=(0.25, 0.75))
+    ax.legend(fontsize=8)
+    return fig
+
+
+# %%
+explore(
+    draw_leaderboard,
+    alt="A bell of scores around one half; the winner's public score stands at its right edge, its fresh score in the middle.",
+    teams=(2, 2000),
+    items=(50, 2000),
+)
+winners = [play(500, 200, seed) for seed in range(20)]
+best, fresh = np.mean([public.max() for public, _ in winners]), np.mean([fresh for _, fresh in winners])
+claim(
+    "C21.5",
+    "The best of 500 coin-flippers on 200 items shows about 0.61; on fresh items it is a coin again (mean of 20 games)",
+    0.59 < best < 0.63 and 0.48 < fresh < 0.52,
+    measured=f"public {best:.3f}, fresh {fresh:.3f}; first game {winners[0][0].max():.3f}",
+)
+
+# %% [markdown]
+r"""
+That is **B**. The best of $m$ scores with standard deviation $\sigma$ stands up to $\sigma\sqrt{2 \ln m}$ above the truth: here
+$0.035 \cdot 3.53 = 0.125$ at most. Picking the best checkpoint, prompt, seed or threshold *on the test set* is this game.
+
+## 21.6 Evidence
+
+**Rare positives.** The same scores, and ever fewer positives among 20,000 negatives.
+"""
+
+# %%
+rare = {
+    f"{share:.1%}": make_scores(positives, 20_000, seed=1)
+    for share, positives in ((0.1, 2222), (0.01, 202), (0.001, 20))
+}
+fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8), layout="constrained")
+figures = {}
+for (share, (y, s)), colour in zip(rare.items(), COLOURS, strict=False):
+    figures[share] = ranking.roc_auc(y, s), ranking.average_precision(y, s)
+    roc, pr = ranking.roc_curve(y, s), ranking.precision_recall_curve(y, s)
+    left.plot(roc.false_positive_rate, roc.true_positive_rate, color=colour, label=f"{share} positive")
+    right.plot(pr.recall, pr.precision, color=colour)
+left.set(xlabel="false positive rate", ylabel="recall", title="ROC")
+right.set(xlabel="recall", ylabel="precision", title="PR", ylim=(0, 1))
+left.legend(fontsize=8)
+show(
+    fig,
+    "Left, three ROC curves lie on each other. Right, the precision-recall curve sinks towards the floor as positives get rare.",
+)
+
+roc_areas, ap = zip(*figures.values(), strict=True)
+claim(
+    "C21.2",
+    "With 100 times fewer positives ROC-AUC stays near 0.8, average precision falls by a factor of over 10",
+    max(abs(area - 0.796) for area in roc_areas) < 0.12 and ap[0] > 0.3 and ap[0] > 10 * ap[2] and ap[1] < 0.12,
+    measured=", ".join(f"{share}: AUC {a:.3f} AP {b:.3f}" for share, (a, b) in figures.items()),
+)
+
+# %% [markdown]
+r"""
+Neither is the "right" one. ROC-AUC describes the *ranker*, AP the ranker *in a world*. If you carry a model from a balanced test
+set to a world with 1 % positives, the ROC curve travels and the PR curve has to be recomputed, by Bayes' rule. It is often said
+that AP is simply better under imbalance; McDermott et al. (2024) show that it is not in general: AP rewards fixing mistakes among
+the *highest scores* first, which is what a search engine wants, and can be unfair between subgroups of different prevalence.
+
+**AUC up, product down.** A fraud team reads 400 of 40,000 transactions a day; 1 % are fraud. Model A ranks everything a little.
+Model B knows one fraud pattern for certain, and nothing about the rest. **Which has the higher AUC? Which would the team buy?**
+"""
+
+# %%
+at_top = {"A": [], "B": []}
+areas = {"A": [], "B": []}
+for seed in range(3):
+    fraud, a = make_scores(400, 39_600, seed)
+    generator = torch.Generator().manual_seed(100 + seed)
+    pattern = (torch.rand(40_000, generator=generator) < 0.3) & (fraud == 1)
+    b = torch.randn(40_000, generator=generator) + 6 * pattern
+    for name, s in (("A", a), ("B", b)):
+        at_top[name].append(fraud[s.topk(400).indices].double().mean().item())
+        areas[name].append(ranking.roc_auc(fraud, s))
+
+claim(
+    "C21.15",
+    "A model with an AUC 0.08 lower can find twice as much fraud among the 400 cases that are read (3 seeds)",
+    all(x > y + 0.08 for x, y in zip(areas["A"], areas["B"], strict=True))
+    and min(at_top["B"]) > 2 * max(at_top["A"]) - 0.02,
+    measured=f"AUC A {min(areas['A']):.2f}+, B {max(areas['B']):.2f}-; precision at 400: A {max(at_top['A']):.2f}-, B {min(at_top['B']):.2f}+",
+)
+
+# %% [markdown]
+r"""
+AUC averages over all thresholds, most of which nobody will ever use. Report the metric *at the operating point*: precision at
+the capacity of the team, recall at the false positive rate that is allowed.
+
+**How sure is an AUC?** 400 test sets of each size, drawn from the same world; and the formula of Hanley and McNeil (1982).
+Then the question that matters in practice: from *one* test set, does a bootstrap interval cover the truth?
+"""
+
+# %%
+SIZES = (20, 200, 2000)
+spread = {n: [ranking.roc_auc(*make_scores(n // 2, n // 2, seed)) for seed in range(300)] for n in SIZES}
+fig, ax = plt.subplots(figsize=(6.5, 2.4), layout="constrained")
+for n, colour in zip(SIZES, COLOURS, strict=False):
+    ax.hist(spread[n], bins=25, density=True, alpha=0.7, color=colour, label=f"{n} examples")
+ax.set(xlabel="AUC of one test set", ylabel="density")
+ax.legend(fontsize=8)
+show(fig, "Three histograms around the same centre: very wide for 20 examples, narrow for 2,000.")
+
+formula = [ranking.hanley_mcneil_std(0.796, n // 2, n // 2) for n in SIZES]
+claim(
+    "C21.3",
+    "The standard deviation of an AUC is about 0.1, 0.03 and 0.01 for 20, 200 and 2,000 examples, as the formula says",
+    all(abs(np.std(spread[n]) / predicted - 1) < 0.2 for n, predicted in zip(SIZES, formula, strict=True)),
+    measured=", ".join(f"{n}: {np.std(spread[n]):.3f} (formula {f:.3f})" for n, f in zip(SIZES, formula, strict=True)),
+)
+
+# %%
+covered = 0
+for seed in range(100):
+    y, s = make_scores(50, 50, seed=5000 + seed)
+    interval = resampling.bootstrap_interval(ranking.roc_auc, y, s, seed=seed, resamples=200)
+    covered += interval.low <= 0.796 <= interval.high
+claim(
+    "C21.21",
+    "A 95 % bootstrap interval from one test set of 100 covers the true AUC in about 95 of 100 worlds",
+    87 <= covered <= 100,
+    measured=f"{covered} of 100; the last one {interval.low:.2f} to {interval.high:.2f}",
+)
+
+# %% [markdown]
+r"""
+### Exercise 21.3 · bootstrap_ci ●●○ 10 minutes
+
+The percentile interval behind the last cell, for any `metric(label, score)`. Randomness comes from the `generator` only.
+"""
+
+
+# %% tags=["exercise"]
+def bootstrap_ci(metric, label, score, resamples, level, generator):
+    """(low, high) of metric over `resamples` draws with replacement."""
+    raise NotImplementedError
+
+
+check(exercise.bootstrap_ci, bootstrap_ci)
+hint(exercise.bootstrap_ci)
+
+# %% [markdown]
+r"""
+**Is a gain of 0.3 points real?** Two recipes, hidden width 64 and 16, eight seeds each, the same 510 test digits. Both models
+stumble over the same hard digits, so compare them *item by item*.
+"""
+
+# %%
+right = {}
+for hidden in (64, 16):
+    runs = [train_digits(hidden, seed)[1] for seed in range(8)]
+    right[hidden] = torch.stack([scores.argmax(1) == truth for scores, truth in runs])  # (seeds, B)
+score_of = {f"hidden width {hidden}": values.double().mean(1).tolist() for hidden, values in right.items()}
+fig, ax = dot_plot({"test accuracy, one mark a seed": score_of}, xlabel="accuracy on 510 digits of unseen writers")
+show(fig, "The wide model's eight marks lie mostly right of the narrow model's, and both clouds are wide.")
+
+wide = score_of["hidden width 64"]
+spans = [100 * (max(values) - min(values)) for values in score_of.values()]
+claim(
+    "C21.18",
+    "The same recipe with eight seeds spreads over more than 0.8 points, so a gain of 0.3 from one run says nothing",
+    min(spans) > 0.8,
+    measured=f"points between best and worst seed: {spans[0]:.1f} for width 64, {spans[1]:.1f} for width 16",
+)
+
+# %%
+a, b = right[64][0].double(), right[16][0].double()  # seed 0 against seed 0
+paired = resampling.bootstrap_interval(lambda x, y: (x - y).mean().item(), a, b, seed=0)
+unpaired = 2 * 1.96 * ((a.var() + b.var()) / len(a)).sqrt().item()
+claim(
+    "C21.17",
+    "Compared item by item, the 95 % interval of a difference is less than 0.7 times as wide as from two separate scores",
+    paired.high - paired.low < 0.7 * unpaired,
+    measured=f"difference {paired.estimate:.3f}, paired {paired.low:.3f} to {paired.high:.3f}, unpaired width {unpaired:.3f}",
+)
+p_values = [resampling.mcnemar_p_value(right[64][s], right[16][s]) for s in range(8)]
+by_seed = torch.tensor(score_of["hidden width 64"]) - torch.tensor(score_of["hidden width 16"])
+over_seeds = resampling.sign_flip_p_value(by_seed, seed=0)
+claim(
+    "C21.27",
+    "McNemar's p for one pair of runs depends on the seeds by a factor over 10; flipping signs over 8 seeds settles it",
+    max(p_values) > 10 * min(p_values) and over_seeds < 0.05,
+    measured=f"one pair: p from {min(p_values):.4f} to {max(p_values):.2f}; 8 seeds: mean gain {by_seed.mean():.3f}, p {over_seeds:.4f}",
+)
+
+# %% [markdown]
+r"""
+That is **D**: points, not tenths. A paired test on one pair of runs asks "do these two *files of weights* differ on more items of
+this kind?". "Is the *recipe* better?" needs several seeds (Bouthillier et al., 2021). A vendor's single number answers neither.
+
+**Cross-validation that lies.** Labels are coin flips, so the truth is 50 %. First **C**: choose 20 of 2,000 random features by their
+relation to the label, then cross-validate. Against: the same choice *inside* each fold.
+"""
+
+
+# %%
+def selection_study(seed):
+    """CV accuracy on noise with features chosen on all rows, and chosen anew in every training fold."""
+    noise = np.random.RandomState(seed)
+    x, y = noise.randn(60, 2000), noise.permutation(60) % 2
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    outside = cross_val_score(LogisticRegression(), SelectKBest(k=20).fit_transform(x, y), y, cv=folds)
+    inside = cross_val_score(make_pipeline(SelectKBest(k=20), LogisticRegression()), x, y, cv=folds)
+    return outside.mean(), inside.mean()
+
+
+outside, inside = np.array([selection_study(seed) for seed in range(5)]).T
+claim(
+    "C21.9",
+    "Features chosen before the split give 80 % and more on coin-flip labels; chosen inside each fold, chance (5 seeds)",
+    outside.min() > 0.75 and 0.35 < inside.mean() < 0.65,
+    measured=f"outside {outside.min():.2f} to {outside.max():.2f}, inside mean {inside.mean():.2f}",
+)
+
+# %% [markdown]
+r"""
+Everyone loses that bet. Whatever looks at labels (feature selection, resampling, prompt choice, early stopping) belongs *inside*
+the loop. The same holds for choosing hyper-parameters: the best score of a grid search is a winner's score. **Nested** CV
+runs the whole search inside an outer loop, and measures on rows that the search never saw.
+"""
+
+
+# %%
+def nested_study(seed):
+    """The best CV score of a grid on noise, and the outer score of that whole search."""
+    noise = np.random.RandomState(seed)
+    x, y = noise.randn(60, 20), np.arange(60) % 2
+    grid = {"max_features": [1, 4], "random_state": [0, 1, 2, 3, 4, 5]}
+    search = GridSearchCV(DecisionTreeClassifier(), grid, cv=StratifiedKFold(3, shuffle=True, random_state=seed))
+    outer = cross_val_score(search, x, y, cv=StratifiedKFold(3, shuffle=True, random_state=100 + seed))
+    return search.fit(x, y).best_score_, outer.mean()
+
+
+best, nested = np.array([nested_study(seed) for seed in range(8)]).mean(axis=0)
+claim(
+    "C21.10",
+    "The best grid score on coin-flip labels is over 5 points above the nested estimate of the same search (mean of 8)",
+    best > nested + 0.05 and best > 0.56,
+    measured=f"best of 12 settings {best:.3f}, nested {nested:.3f}",
+)
+
+# %% [markdown]
+r"""
+**Rows that know each other.** The digits come from 14 writers, one after the other. Shuffled folds put rows of one writer on
+both sides. Which number describes a *new* writer?
+"""
+
+# %%
+FIRST_ROW = [0, 130, 256, 386, 516, 646, 776, 915, 1029, 1157, 1287, 1415, 1545, 1667]  # of each writer
+images, names = (torch.cat(parts) for parts in zip(*digits(), strict=True))
+writer = np.searchsorted(FIRST_ROW, np.arange(1797), side="right")
+nearest, pixels = KNeighborsClassifier(1), images.flatten(1).numpy()
+shuffled = (
+    cross_val_predict(nearest, pixels, names, cv=StratifiedKFold(14, shuffle=True, random_state=0)) == names.numpy()
+)
+by_writer = cross_val_predict(nearest, pixels, names, cv=GroupKFold(14), groups=writer) == names.numpy()
+claim(
+    "C21.19",
+    "On digits, random folds hide more than half of the errors that a new writer brings",
+    1 - by_writer.mean() > 2 * (1 - shuffled.mean()),
+    measured=f"error {1 - shuffled.mean():.1%} with random folds, {1 - by_writer.mean():.1%} by writer",
+)
+
+hits, cluster = torch.from_numpy(by_writer).double(), torch.from_numpy(writer)
+rows, writers = (
+    resampling.bootstrap_interval(lambda x: x.mean().item(), hits, seed=0, cluster=unit) for unit in (None, cluster)
+)
+claim(
+    "C21.25",
+    "Drawing whole writers instead of rows widens the interval by over a half: 14 writers are the sample, not 1,797 rows",
+    writers.high - writers.low > 1.5 * (rows.high - rows.low),
+    measured=f"rows {rows.low:.3f} to {rows.high:.3f}, writers {writers.low:.3f} to {writers.high:.3f}",
+)
+
+# %% [markdown]
+r"""
+**Can the probabilities be believed?** 300 noisy training digits, trained to the end, so the model is sure of itself. One number
+$T$, fitted on 400 held-out digits, divides the logits. The argmax cannot change. Does anything else?
+"""
+
+# %%
+before, after, temperatures = [], [], []
+for seed in range(3):
+    (held_out, held_label), (logits, truth) = train_digits(64, seed, examples=300, noise=0.4, steps=400)
+    temperatures.append(calibration.fit_temperature(held_out, held_label))
+    for result, scaled in ((before, logits), (after, logits / temperatures[-1])):
+        ece = calibration.expected_calibration_error(scaled.softmax(-1), truth)
+        result.append((classification.accuracy(scaled, truth), ece, F.cross_entropy(scaled, truth).item()))
+
+before, after = torch.tensor(before), torch.tensor(after)  # (seeds, 3): accuracy, ECE, log loss
+claim(
+    "C21.7",
+    "Temperature scaling leaves accuracy as it is, more than halves ECE and lowers the log loss (3 seeds)",
+    torch.equal(before[:, 0], after[:, 0])
+    and (after[:, 1] < 0.5 * before[:, 1]).all()
+    and (after[:, 2] < before[:, 2] - 0.15).all(),
+    measured=f"accuracy {before[0, 0]:.2f}, T {min(temperatures):.1f} to {max(temperatures):.1f}, ECE {before[:, 1].mean():.2f} to "
+    f"{after[:, 1].mean():.2f}, log loss {before[:, 2].mean():.2f} to {after[:, 2].mean():.2f}",
+)
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), layout="constrained", sharey=True)
+for ax, name, scaled in zip(axes, ("as trained", "divided by T"), (logits, logits / temperatures[-1]), strict=True):
+    confidence, answer = scaled.softmax(-1).max(-1)
+    bins = calibration.confidence_bins(confidence, answer == truth, bins=10)
+    ax.bar(bins.edges[:-1], bins.accuracy, width=0.1, align="edge", color=COLOURS[0], edgecolor="white")
+    ax.plot([0, 1], [0, 1], ":", color="grey")
+    ax.set(xlabel="confidence", title=name, xlim=(0, 1), ylim=(0, 1))
+axes[0].set_ylabel("share right")
+show(
+    fig,
+    "Reliability diagrams. As trained, bars stay below the diagonal; after division by the temperature they reach it.",
+)
+
+# %% [markdown]
+r"""
+Temperature scaling (Guo et al., 2017) helps here because the model was trained far past the point where log loss was best. It is no
+law that networks are overconfident: Minderer et al. (2021) find several recent image models well calibrated.
+
+**Two traps of ECE.** What does a *perfectly* calibrated model score, and what does one that knows nothing?
+"""
+
+# %%
+finite = {}
+for n in (200, 2000, 20_000):
+    generator = torch.Generator().manual_seed(0)
+    p = (1.5 * torch.randn(n, 10, generator=generator)).softmax(-1)
+    drawn = torch.multinomial(p, 1, generator=generator).flatten()  # labels follow p exactly
+    finite[n] = [calibration.expected_calibration_error(p, drawn, bins=bins) for bins in (15, 50)]
+claim(
+    "C21.11",
+    "A perfectly calibrated model has an ECE above 0.03 on 200 examples, more with 50 bins, and below 0.02 on 20,000",
+    finite[200][0] > 0.03 and finite[200][1] > finite[200][0] and finite[20_000][0] < 0.02,
+    measured=", ".join(f"{n}: {a:.3f} (50 bins {b:.3f})" for n, (a, b) in finite.items()),
+)
+
+train_labels = digits()[0][1]
+base_rate = torch.bincount(train_labels, minlength=10) / len(train_labels)
+always = base_rate.repeat(len(truth), 1)
+no_idea = calibration.expected_calibration_error(always, truth)
+claim(
+    "C21.12",
+    "Always saying the base rate is calibrated and useless: ECE under 0.02, accuracy at chance; Brier tells them apart",
+    no_idea < 0.02
+    and classification.accuracy(always, truth) < 0.15
+    and calibration.brier_score((logits / temperatures[-1]).softmax(-1), truth)
+    < calibration.brier_score(always, truth) - 0.2,
+    measured=f"ECE {no_idea:.3f}, accuracy {classification.accuracy(always, truth):.2f}, Brier {calibration.brier_score(always, truth):.2f}",
+)
+
+# %% [markdown]
+r"""
+### Exercise 21.4 · ece ●●○ 10 minutes
+
+`(B, K), (B,), bins -> float`. Bins are (low, high] of the predicted class's probability; empty ones are left out.
+"""
+
+
+# %% tags=["exercise"]
+def ece(probabilities, label, bins):
+    """Expected calibration error."""
+    raise NotImplementedError
+
+
+check(exercise.ece, ece)
+hint(exercise.ece)
+
+# %% [markdown]
+r"""
+**Threshold by cost.** A missed malignant tumour costs 20, a false alarm 1. Half of the 569 patients train, a quarter validates, a
+quarter tests; ten splits. Four policies: 0.5; the cheapest threshold *on validation*; $c_{FP}/(c_{FP} + c_{FN}) = 1/21$, which is
+optimal for calibrated probabilities; call everybody ill. **Predict** the order.
+"""
+
+
+# %%
+def threshold_study(seed, features):
+    """Cost per test patient of four policies."""
+    fitting, rest = train_test_split(np.arange(569), test_size=0.5, random_state=seed, stratify=malignant)
+    choosing, testing = train_test_split(rest, test_size=0.5, random_state=seed, stratify=malignant[rest])
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(features[fitting], malignant[fitting])
+    p = {
+        name: torch.from_numpy(model.predict_proba(features[rows])[:, 1])
+        for name, rows in (("v", choosing), ("t", testing))
+    }
+    costs = {"false_positive_cost": 1.0, "false_negative_cost": 20.0}
+    tuned = thresholds.cheapest_threshold(malignant[choosing], p["v"], **costs).threshold
+    cut = {
+        "0.5": 0.5,
+        "cheapest on validation": tuned,
+        "1 / 21": thresholds.bayes_threshold(**costs),
+        "everybody ill": 0.0,
+    }
+    ill = malignant[testing] == 1
+    return {
+        k: ((p["t"] >= t) & ~ill).double().mean().item() + 20 * ((p["t"] < t) & ill).double().mean().item()
+        for k, t in cut.items()
+    }
+
+
+runs = {
+    name: [threshold_study(seed, table.data[:, columns]) for seed in range(10)]
+    for name, columns in (("2 features", [1, 4]), ("30 features", range(30)))
+}
+cost = {name: {policy: [run[policy] for run in found] for policy in found[0]} for name, found in runs.items()}
+fig, ax = dot_plot(cost, xlabel="cost per patient on the test part, one mark a split")
+show(
+    fig,
+    "Costs of four policies. The threshold of one half costs most for the weak model; the cost ratio's threshold is cheap.",
+)
+
+mean_cost = {name: {policy: np.mean(values) for policy, values in policies.items()} for name, policies in cost.items()}
+claim(
+    "C21.13",
+    "With misses 20 times dearer, 1/21 costs less than half of 0.5; the 2-feature model at 0.5 is dearer than calling all ill",
+    all(c["1 / 21"] < 0.6 * c["0.5"] for c in mean_cost.values())
+    and min(cost["2 features"]["0.5"]) > max(cost["2 features"]["everybody ill"]),
+    measured="; ".join(f"{name}: " + ", ".join(f"{k} {v:.2f}" for k, v in c.items()) for name, c in mean_cost.items()),
+)
+
+# %% [markdown]
+r"""
+The threshold tuned on validation is *not* the clear winner: some 50 malignant cases do not pin down a threshold that should miss
+one or two. With calibrated probabilities the cost ratio needs no tuning. (scikit-learn's `TunedThresholdClassifierCV` averages
+over folds.)
+
+**Subgroups.** Recall of the 30-feature model at 0.5, over the malignant tumours by size.
+"""
+
+# %%
+ill = malignant == 1
+area = torch.from_numpy(table.data[:, 3])[ill]
+third = torch.bucketize(area, area.quantile(torch.tensor([1 / 3, 2 / 3], dtype=torch.float64)))
+found = (strong[ill] >= 0.5).double()
+overall = found.mean().item()
+report = resampling.subgroup_report(lambda x: x.mean().item(), third, found, seed=0)
+for name, group in zip(("small", "middle", "large"), report.values(), strict=True):
+    print(f"{name:7s}{group.count} malignant tumours")
+claim(
+    "C21.20",
+    "One recall hides another: the smallest third of malignant tumours is over 3 points below the overall recall",
+    report[0].interval.estimate < overall - 0.03 and report[2].interval.estimate > overall,
+    measured=f"overall {overall:.3f}; "
+    + ", ".join(f"{g.interval.estimate:.3f} ({g.interval.low:.2f} to {g.interval.high:.2f})" for g in report.values()),
+)
+
+# %% [markdown]
+r"""
+The small ones are those one would want to find early. Note the width of the interval: 71 tumours. A subgroup figure without its
+count is a rumour.
+
+## 21.7 Wrong answers people give
+
+Bet before you run: is the sentence true?
+
+> **"F1 combines accuracy and recall." · "F1 is the metric for imbalanced data."**
+
+The first sounds right because in Chinese 准确率 and 精确率 differ by one character. The second forgets that precision contains
+the prevalence: the *same* classifier, same TPR and FPR, gets another F1 in every hospital.
+"""
+
+# %%
+table_of_1000 = torch.tensor([[960, 30], [4, 6]])  # rows: well, ill
+f1 = classification.precision_recall_f1(table_of_1000).f1[1].item()
+accuracy, recall = 966 / 1000, 6 / 10
+mixed = 2 * accuracy * recall / (accuracy + recall)
+claim(
+    "C21.4",
+    "TP 6, FN 4, FP 30, TN 960: F1 is 0.26, not the 0.74 of accuracy and recall",
+    abs(f1 - 12 / 46) < 1e-9 and mixed > 0.7,
+    measured=f"{f1:.2f}, {mixed:.2f}",
+)
+
+
+def f1_at(prevalence, tpr=0.9, fpr=0.2):
+    precision = thresholds.precision_at_prevalence(torch.tensor(tpr), torch.tensor(fpr), prevalence).item()
+    return 2 * precision * tpr / (precision + tpr)
+
+
+falling = [f1_at(prevalence) for prevalence in (0.5, 0.1, 0.01)]
+claim(
+    "C21.8",
+    "Same recall 0.9, same false positive rate 0.2: F1 falls from over 0.8 at 50 % positives to under 0.1 at 1 %",
+    falling[0] > 0.8 and falling[2] < 0.1,
+    measured=", ".join(f"{value:.2f}" for value in falling),
+)
+
+# %% [markdown]
+r"""
+> **"The ROC curve plots precision against recall."** · **"AUC depends on the threshold you choose, but not on the size of the data."**
+
+Mixing up the two curves is no slip of the tongue: the areas differ by an order of magnitude. And the second sentence has it
+backwards twice: no threshold is involved (C21.1), and the *estimate* from a small test set can be anywhere (C21.3).
+"""
+
+# %%
+y, s = rare["1.0%"]
+two_areas = ranking.roc_auc(y, s), ranking.average_precision(y, s)
+points = ranking.roc_curve(y, s)
+claim(
+    "C21.26",
+    "One set of scores at 1 % positives: the area under ROC is over 8 times the area under the precision-recall curve",
+    two_areas[0] > 8 * two_areas[1],
+    measured=f"ROC {two_areas[0]:.2f}, PR {two_areas[1]:.3f}",
+)
+
+# %% [markdown]
+r"""
+> **"Cross-validation is an evaluation metric that reduces overfitting and improves generalisation."**
+
+It sounds right because people who cross-validate get better models. But they get them by *choosing* with the estimate. The final
+fit does not know that a cross-validation happened.
+"""
+
+# %%
+final = make_pipeline(StandardScaler(), LogisticRegression()).fit(table.data, malignant)
+weights = final[-1].coef_.tobytes()
+estimate = cross_val_score(make_pipeline(StandardScaler(), LogisticRegression()), table.data, malignant, cv=5)
+again = make_pipeline(StandardScaler(), LogisticRegression()).fit(table.data, malignant)
+claim(
+    "C21.6",
+    "Before and after cross-validation the final model is the same, bit for bit; what it returns is a mean and a spread",
+    again[-1].coef_.tobytes() == weights and estimate.mean() > 0.95,
+    measured=f"accuracy {estimate.mean():.3f} ± {estimate.std():.3f} over 5 folds",
+)
+
+# %% [markdown]
+r"""
+> **"Accuracy, where every decision has to be right."** · **"`recall_score(y, prediction)` is the share of cancers found."**
+
+If ever something is rare, accuracy rewards ignoring it. And a library cannot know which class you fear: scikit-learn takes label 1
+as positive, and in its own breast-cancer table 1 means *benign*.
+"""
+
+# %%
+screening = classification.precision_recall_f1(torch.tensor([[990, 0], [10, 0]]))  # calls nobody ill
+claim(
+    "C21.22",
+    "Calling nobody ill at 1 % prevalence: accuracy 0.99, recall 0, F1 0",
+    screening.recall[1].item() == 0.0 and screening.f1[1].item() == 0.0,
+    measured=f"accuracy {990 / 1000}, recall {screening.recall[1].item()}",
+)
+benign_called = (strong < 0.5).long().numpy()
+default = sk.recall_score(table.target, benign_called)
+cancers = sk.recall_score(table.target, benign_called, pos_label=0)
+claim(
+    "C21.14",
+    "On scikit-learn's breast-cancer table the default recall is that of the benign class, and the higher of the two",
+    default == ((strong < 0.5) & (malignant == 0)).sum().item() / 357 and cancers < default,
+    measured=f"default {default:.3f}, cancers found {cancers:.3f}",
+)
+
+# %% [markdown]
+r"""
+> **"Evaluate, then adjust the parameters by the result."**
+
+Right on validation data, wrong on test data: C21.5 is what happens. There is comfort: on CIFAR-10 and ImageNet, re-used
+for a decade, Recht et al. (2019) found accuracies lower on fresh test sets, but the *ranking* of models nearly intact.
+
+> **"F1 to judge a search engine."**
+
+A search engine returns an order, cut off by the user's patience: Recall@K, MRR, nDCG, and say how large the gallery is (lessons
+06 and 22). Captions, answers and hallucinations need other metrics again (lesson 22).
+
+## 21.8 At scale
+
+**How many test items?** The standard error of an accuracy is $\sqrt{p(1-p)/n}$; of a *paired* difference about $\sqrt{d/n}$, where
+$d$ is the share of items on which exactly one model is right. To see a gap $g$ at two standard errors takes:
+"""
+
+# %%
+print(f"{'gap':>6s}{'unpaired, p = 0.8':>20s}{'paired, d = 0.10':>20s}{'paired, d = 0.02':>20s}")
+for gap in (0.05, 0.01, 0.003, 0.001):
+    unpaired = 2 * 0.8 * 0.2 * (2 / gap) ** 2
+    need = [unpaired, *(d * (2 / gap) ** 2 for d in (0.10, 0.02))]
+    print(f"{gap:6.1%}" + "".join(f"{n:>20,.0f}" for n in need))
+
+# %% [markdown]
+r"""
+A gain of 0.3 points on a benchmark of 1,000 items is below what the benchmark can see, paired or not.
+
+**Several GPUs, many batches.** Metrics that are ratios of counts must not be averaged over batches. Counts add up: all-reduce the
+confusion matrix, K² integers, and divide once. AUC needs all scores in one place (8 bytes an example with its label: 0.8 GB for
+100 million), or a histogram of scores per class. **Mixed precision.** A sigmoid in bfloat16 has no number between 0.996 and 1, so the
+top of the ranking collapses into a tie; rank by logits in float32.
+"""
+
+# %%
+y, s = make_scores(40, 1960, seed=0, shift=2.0)
+order = torch.randperm(2000, generator=torch.Generator().manual_seed(0))
+matrices = [classification.confusion_matrix(y[rows], (s[rows] > 1.5).long(), classes=2) for rows in order.split(32)]
+f1_of = [classification.precision_recall_f1(matrix).f1[1].item() for matrix in (sum(matrices), *matrices)]
+whole = classification.confusion_matrix(y, (s > 1.5).long(), classes=2)
+claim(
+    "C21.16",
+    "The mean of F1 over batches is not the F1; the sum of the confusion matrices is the confusion matrix",
+    torch.equal(sum(matrices), whole) and abs(np.mean(f1_of[1:]) - f1_of[0]) > 0.02,
+    measured=f"F1 {f1_of[0]:.3f}, mean over 63 batches {np.mean(f1_of[1:]):.3f}",
+)
+
+y, s = make_scores(200, 20_000, seed=0, shift=3.0)
+logit = 3 * s - 6
+low = torch.sigmoid(logit).bfloat16()
+claim(
+    "C21.24",
+    "As bfloat16 probabilities over 100 of the top scores are tied at exactly 1; as float32 logits none are",
+    (low == 1).sum() > 100 and len(logit.float().topk(200).values.unique()) == 200,
+    measured=f"{int((low == 1).sum())} ties at 1; AP {ranking.average_precision(y, logit):.3f} to {ranking.average_precision(y, low):.3f}",
+)
+
+# %% [markdown]
+r"""
+## 21.9 Interview
+
+Cover the answers, say yours aloud, compare. Each key point names the claim above that proves it, or a paper.
+"""
+
+# %%
+show_questions("21")
+
+# %% [markdown]
+r"""
+## 21.10 Card
+
+- **Formula**: precision TP/(TP+FP) · recall TP/(TP+FN) · F1 2TP/(2TP+FP+FN) · AUC $= P(s^+ > s^-)$ · threshold
+  $c_{FP}/(c_{FP}+c_{FN})$ · softmax(logits / T).
+- **Shapes**: scores (B,) or (B, K), labels (B,), confusion matrix (K, K), curves (J,).
+- **Cost**: AUC and curves $O(B \log B)$; bootstrap times the number of resamples; counts add over devices, ratios do not.
+- **Use** the metric at the operating point, with chance value, interval over the independent unit, subgroups with counts; pairs
+  and several seeds to compare recipes.
+- **Do not** report accuracy or F1 without prevalence, tune anything on the test set, select features before the split, average
+  F1 over batches, or read ECE alone.
+"""
+
+# %% [markdown]
+r"""
+## 21.11 Sources
+
+1. Fawcett (2006), *An introduction to ROC analysis*, doi:10.1016/j.patrec.2005.10.010: curves, ties, several classes.
+2. Hanley, McNeil (1982), *The meaning and use of the area under a ROC curve*, doi:10.1148/radiology.143.1.7063747: AUC as a
+   probability, its standard error.
+3. Davis, Goadrich (2006), *The relationship between precision-recall and ROC curves*, doi:10.1145/1143844.1143874.
+4. McDermott et al. (2024), *A closer look at AUROC and AUPRC under class imbalance*, arXiv:2401.06091.
+5. Opitz, Burst (2019), *Macro F1 and macro F1*, arXiv:1911.03347: two quantities with one name.
+6. Efron (1979), *Bootstrap methods: another look at the jackknife*, doi:10.1214/aos/1176344552: percentile intervals only.
+7. Dietterich (1998), *Approximate statistical tests for comparing supervised classification learning algorithms*,
+   doi:10.1162/089976698300017197.
+8. Bouthillier et al. (2021), *Accounting for variance in machine learning benchmarks*, arXiv:2103.03098.
+9. Varma, Simon (2006), *Bias in error estimation when using cross-validation for model selection*,
+   doi:10.1186/1471-2105-7-91: our noise study follows theirs.
+10. Bates, Hastie, Tibshirani (2021), *Cross-validation: what does it estimate and how well does it do it?*, arXiv:2104.00673.
+11. Recht et al. (2019), *Do ImageNet classifiers generalize to ImageNet?*, arXiv:1902.10811.
+12. Guo et al. (2017), *On calibration of modern neural networks*, arXiv:1706.04599; Minderer et al. (2021), *Revisiting the
+    calibration of modern neural networks*, arXiv:2106.07998; Kumar et al. (2019), *Verified uncertainty calibration*,
+    arXiv:1909.10155: why binned estimates mislead.
+13. Elkan (2001), *The foundations of cost-sensitive learning*, IJCAI: the threshold from costs.
+14. Data: *Breast Cancer Wisconsin (Diagnostic)*, doi:10.24432/C5DW2B, and *Optical Recognition of Handwritten Digits*,
+    doi:10.24432/C50P49, as shipped with scikit-learn. Rows per writer: "Sample grouping" in scikit-learn's MOOC,
+    inria.github.io/scikit-learn-mooc.
+
+## 21.12 Worked solutions
+"""
+
+
+# %% tags=["solution"]
+def prf(label, called, classes, average):
+    index = torch.arange(classes)[:, None]
+    is_class, says_class = label == index, called == index  # (K, B)
+    true, said, present = (is_class & says_class).sum(1), says_class.sum(1), is_class.sum(1)
+    weight = present if average == "weighted" else torch.ones(classes)
+    if average == "micro":
+        true, said, present, weight = true.sum()[None], said.sum()[None], present.sum()[None], torch.ones(1)
+    figures = (true / said.clamp(min=1), true / present.clamp(min=1), 2 * true / (said + present).clamp(min=1))
+    return tuple(((weight * figure).sum() / weight.sum()).item() for figure in figures)
+
+
+check(exercise.prf, prf)
+
+
+# %% tags=["solution"]
+def auc(label, score):
+    _, group, size = torch.unique(score, return_inverse=True, return_counts=True)
+    rank = (size.cumsum(0) - (size - 1) / 2).double()[group]  # equal scores share the mean of their ranks
+    positives = label.sum().item()
+    won = rank[label == 1].sum().item() - positives * (positives + 1) / 2
+    return won / (positives * (len(label) - positives))
+
+
+check(exercise.auc, auc)
+
+
+# %% tags=["solution"]
+def bootstrap_ci(metric, label, score, resamples, level, generator):
+    values = []
+    for _ in range(resamples):
+        rows = torch.randint(len(label), (len(label),), generator=generator)
+        values.append(metric(label[rows], score[rows]))
+    edges = torch.tensor([(1 - level) / 2, (1 + level) / 2])
+    return tuple(torch.tensor(values).quantile(edges).tolist())
+
+
+check(exercise.bootstrap_ci, bootstrap_ci)
+
+
+# %% tags=["solution"]
+def ece(probabilities, label, bins):
+    confidence, answer = probabilities.max(dim=-1)
+    right, place = (answer == label).to(confidence.dtype), (confidence * bins).ceil() - 1
+    total = 0.0
+    for j in range(bins):
+        inside = place == j
+        total += (right[inside] - confidence[inside]).sum().abs().item() / len(label)  # an empty bin adds 0
+    return total
+
+
+check(exercise.ece, ece)
