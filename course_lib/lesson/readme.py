@@ -71,11 +71,13 @@ def tree() -> str:
     lines = ["```"]
     for folder in ("course_lib", "notebooks", "tests"):
         for path in sorted((ROOT / folder).rglob("*.py"), key=lambda path: (path.parent, path.name)):
-            if path.name != "__init__.py" and "src" not in path.parts:
-                lines.append(f"{path.relative_to(ROOT).as_posix():<40} {_first_sentence(path)}")
+            if path.name not in ("__init__.py", "conftest.py") and "src" not in path.parts:
+                lines.append(f"{path.relative_to(ROOT).as_posix():<42} {_first_sentence(path)}")
     return "\n".join([*lines, "```"]) + "\n"
 
 
 def _first_sentence(path: Path) -> str:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    if docstring is None:
+        return "tests of the module of that name" if path.stem.startswith("test_") else ""
     return re.split(r"(?<=[.!?])\s|\n\n", docstring)[0].replace("\n", " ").rstrip(".:")
