@@ -157,6 +157,8 @@ def worker(out):
         for shard in (False, True):  # the other half of a run that one process began
             model, _ = train("equal shares", shard, run_dir=out / f"one for shard={shard}", resume=True)
             results |= {f"continued shard={shard}/{k}": v for k, v in whole(model).items()}
+        half = {"precision": "bf16", "gradient_checkpointing": True}
+        histories["half precision"] = train("accumulation", True, settings=half)[1].rows
         for message, call in REFUSED.items():
             with pytest.raises(ValueError, match=message):
                 call()
@@ -234,6 +236,12 @@ def test_two_processes_give_the_gradient_losses_and_weights_of_one(two, name, en
     for column in ("loss", "grad_norm", "learning_rate"):
         ours = [row[column] for row in histories[f"{name}/{engine}"]]
         assert ours == pytest.approx(history[column], rel=1e-6)  # weights of tokens are counted in fp32
+
+
+def test_sharding_goes_with_half_precision_and_recomputation(two):
+    exact = train("accumulation")[1]["loss"]
+    half = [row["loss"] for row in two[1]["half precision"]]
+    assert half == pytest.approx(exact, rel=0.02) and half != pytest.approx(exact, rel=1e-5)
 
 
 def test_the_cases_would_show_a_plain_average_of_unequal_shares():

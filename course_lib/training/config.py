@@ -15,8 +15,9 @@ class TrainConfig:
     batch_size: int = 64
     """Examples per optimiser step, over all processes."""
     micro_batch_size: int | Literal["auto"] | None = None
-    """Examples per forward pass on one device; lower it when memory runs out, results stay the same. None: the whole
-    share of this process at once. "auto": the same, halved whenever memory runs out."""
+    """Examples per forward pass on one device; lower it when memory runs out, results stay the same unless examples
+    of one pass see each other (BatchNorm, contrastive losses). None: this process's whole share at once. "auto": the
+    same, halved whenever memory runs out."""
     tail: Literal["keep", "drop"] = "keep"
     """The last, shorter batch of a pass: train on it, or leave its examples to the next shuffle."""
     learning_rate: float = 3e-4

@@ -22,8 +22,7 @@ NOT_DECAYED = (
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     """Trainable parameters, split into those that decay and those that must not: biases, norms, embeddings.
 
-    A bias or a gain has no directions to shrink; decaying it moves the function without making it simpler. Every
-    parameter below two axes counts as one of them, a learned scale such as CLIP's `logit_scale` included.
+    Every parameter below two axes counts as a bias or a gain, a learned scale such as CLIP's `logit_scale` included.
     """
     exempt = {
         id(p) for module in model.modules() if isinstance(module, NOT_DECAYED) for p in module.parameters(recurse=False)

@@ -78,7 +78,10 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def sync(path: Path) -> None:
     """Ask the system to bring a file or a directory entry to the disk before going on."""
-    handle = os.open(path, os.O_RDONLY)
+    on_windows = os.name == "nt"
+    if on_windows and path.is_dir():
+        return  # Windows opens no directories; NTFS keeps a journal of renames
+    handle = os.open(path, os.O_RDWR if on_windows else os.O_RDONLY)  # Windows flushes only what may be written
     try:
         os.fsync(handle)
     finally:
