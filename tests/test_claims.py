@@ -11,7 +11,7 @@ from course_lib.lesson.claims import ClaimFailed, claim
 
 def test_a_true_claim_prints_one_line(capsys):
     claim("C00.1", "Two plus two is four", 2 + 2 == 4, measured="4")
-    assert capsys.readouterr().out == "✓ C00.1  Two plus two is four  [measured 4]\n"
+    assert capsys.readouterr().out == "✓ C00.1  Two plus two is four\n         [measured 4]\n"
 
 
 @pytest.mark.parametrize("condition", [False, np.bool_(False), torch.tensor(False), torch.tensor([1.0]) > 2])
@@ -43,5 +43,16 @@ def test_the_mask_hides_the_figures_and_nothing_else(capsys):
     claim("C00.1", "Same sentence", True, measured="0.51")
     claim("C00.1", "Same sentence", True, measured="0.49, 3 seeds")
     claim("C00.1", "Another sentence", True, measured="0.51")
-    first, second, third = (re.sub(mask, replacement, line) for line in capsys.readouterr().out.splitlines())
-    assert first == second != third
+    lines = re.sub(mask, replacement, capsys.readouterr().out).splitlines()
+    assert lines[:2] == lines[2:4] != lines[4:6] and len(lines) == 6
+
+
+def test_long_figures_are_masked_over_several_lines(capsys):
+    masks = ConfigParser()
+    masks.read(Path(__file__).with_name("nbval.cfg"), encoding="utf-8")
+    claim("C00.1", "Many", True, measured=", ".join(f"seed {n}: {n / 7:.3f}" for n in range(20)))
+    claim("C00.1", "Many", True, measured="one")
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 100
+    first, second = re.sub(masks["measured"]["regex"], "[measured]", printed).split("✓")[1:]
+    assert first == second

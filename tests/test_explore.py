@@ -4,7 +4,7 @@ import ipywidgets as widgets
 import matplotlib.pyplot as plt
 import pytest
 
-from course_lib.lesson.explore import explore
+from course_lib.lesson.explore import _step, explore
 
 
 def draw(height=1.0, bars=3, colour="C0", grid=False):
@@ -38,6 +38,13 @@ def test_each_kind_of_control(monkeypatch):
     kinds = [widgets.FloatSlider, widgets.IntSlider, widgets.Dropdown, widgets.Checkbox]
     assert [type(child) for child in view.children[:4]] == kinds
     assert [child.value for child in view.children[:4]] == [1.0, 3, "C0", False]  # where draw's defaults are
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "value", "step"), [(0.1, 5.0, 1.0, 0.05), (0.0, 0.8, 0.3, 0.01), (1.0, 100.0, 14.3, 0.1)]
+)
+def test_the_default_lies_on_a_step(low, high, value, step):
+    assert _step(low, high, value) == pytest.approx(step)
 
 
 def test_no_output_widget_anywhere(monkeypatch):

@@ -358,7 +358,7 @@ def test_the_live_view_is_displayed_when_the_notebook_is_not_built(shown, monkey
     show_questions("07")
     (view,) = shown
     names = [type(each).__name__ for each in [view, *view.children, *view.children[0].children]]
-    assert names == ["VBox", "HBox", "HTMLMath", "Button", "Button", "HTML", "Button", "ToggleButtons"]
+    assert names == ["VBox", "HBox", "HTMLMath", "Button", "HTML", "Button", "Button", "ToggleButtons"]
 
 
 def test_the_answer_stays_hidden_until_reveal_is_pressed():

@@ -154,8 +154,15 @@ class QuestionView:
         self.next.on_click(lambda _: self.go_to(self.index + 1))
         self.reveal.on_click(lambda _: self.turn())
         self.language.observe(lambda _: self.draw(), "value")
-        bar = widgets.HBox([self.previous, self.position, self.next, self.language], layout={"align_items": "center"})
-        self.widget = widgets.VBox([bar, self.page, self.reveal])
+        parts = [
+            self.previous,
+            self.position,
+            self.next,
+            self.reveal,
+            self.language,
+        ]  # above the answer, so it stays put
+        bar = widgets.HBox(parts, layout={"align_items": "center"})
+        self.widget = widgets.VBox([bar, self.page])
         self.draw()
 
     def go_to(self, index: int) -> None:

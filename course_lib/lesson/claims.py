@@ -1,8 +1,10 @@
 """A claim: a sentence, the condition that makes it true, and what was measured just now.
 
-The printed line is the same on every machine except for what stands in the brackets, which tests/nbval.cfg masks. So a
+What is printed is the same on every machine except for what stands in the brackets, which tests/nbval.cfg masks. So a
 notebook's output can be compared strictly, and a claim that stopped being true stops the notebook.
 """
+
+import textwrap
 
 
 class ClaimFailed(AssertionError):
@@ -17,14 +19,25 @@ def claim(id: str, sentence: str, condition: object, *, measured: str = "") -> N
     measured: the figures behind the sentence, with units; it must not hold a closing bracket.
 
     >>> claim("C07.6", "Tensor fusion of two 16-wide vectors needs 289 features", 17 * 17 == 289, measured="289")
-    ✓ C07.6  Tensor fusion of two 16-wide vectors needs 289 features  [measured 289]
+    ✓ C07.6  Tensor fusion of two 16-wide vectors needs 289 features
+             [measured 289]
     """
     kind = str(getattr(condition, "dtype", type(condition).__name__))
     if "bool" not in kind:
         raise TypeError(f"claim {id}: the condition is a {kind}, not a bool; compare it with something, e.g. `x < 0.6`")
     if "]" in measured:
         raise ValueError(f"claim {id}: `measured` holds a ']', which ends the masked part of the line: {measured!r}")
-    figures = f"  [measured {measured}]" if measured else ""
+    figures = f"[measured {measured}]" if measured else ""
     if not bool(condition):
-        raise ClaimFailed(f"{id}  {sentence}: does not hold here{figures}")
-    print(f"✓ {id}  {sentence}{figures}")
+        raise ClaimFailed(f"{id}  {sentence}: does not hold here  {figures}")
+    lead = f"✓ {id}  "
+    print(_folded(lead, sentence))
+    if figures:
+        print(_folded(" " * len(lead), figures))
+
+
+def _folded(lead: str, text: str) -> str:
+    """At most 100 columns, what a JupyterLab page shows without breaking words."""
+    return textwrap.fill(
+        text, width=100, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False
+    )

@@ -4,6 +4,7 @@
 mutant, a typical wrong answer that must trigger it; tests/test_exercises.py runs them all.
 """
 
+import textwrap
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -54,8 +55,8 @@ def judge(exercise: Exercise, answer: Callable) -> Verdict:
 
 
 def check(exercise: Exercise, answer: Callable) -> None:
-    """Print the verdict on `answer`, one line."""
-    print(judge(exercise, answer).line)
+    """Print the verdict on `answer`, folded at 100 columns."""
+    print(textwrap.fill(judge(exercise, answer).line, width=100, subsequent_indent="   ", break_long_words=False))
 
 
 def hint(exercise: Exercise, level: int = 0) -> None:
@@ -67,7 +68,8 @@ def hint(exercise: Exercise, level: int = 0) -> None:
         return
     if not 1 <= level <= count:
         raise ValueError(f"{exercise.id} has hints 1 to {count}; level={level} is none of them")
-    print(f"hint {level} of {count}: {exercise.hints[level - 1]}")
+    text = f"hint {level} of {count}: {exercise.hints[level - 1]}"
+    print(textwrap.fill(text, width=100, subsequent_indent="   ", break_long_words=False))
 
 
 def _failed(exercise: Exercise, number: int, advice: str) -> str:

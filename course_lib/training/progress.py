@@ -31,7 +31,8 @@ class Progress:
         if self.kind == "bar":
             from tqdm import tqdm  # the plain one: tqdm.auto leaves widgets behind in a notebook
 
-            self.bar = tqdm(total=steps, unit="step", leave=False)
+            # delay: a run of under a second shows nothing, and leaves no empty strip under the cell
+            self.bar = tqdm(total=steps, unit="step", leave=False, delay=1.0)
         if config.tensorboard and int(os.environ.get("RANK", "0")) == 0:
             self.events = _event_writer(run_dir)
 

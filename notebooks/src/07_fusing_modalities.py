@@ -319,7 +319,7 @@ r"""
 ## 7.5 Explore: what can each operator draw?
 
 One number per modality, so the whole world fits on a plane: image to the right, text upwards. After the operator stands one
-linear layer. **Predict first**: for which operators will the XOR panel be coloured like a chessboard?
+linear layer. Orange means label 1, purple label 0. **Predict first**: for which operators will the XOR panel be coloured like a chessboard?
 """
 
 # %%
