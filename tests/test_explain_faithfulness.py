@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib.explain.faithfulness import deletion_curve, mass_in_mask, mask_share, pointing_game, probability
+from course_lib.explain.faithfulness import deletion_curve, mask_share, mass_in_mask, pointing_game, probability
 
 
 class Weighted(nn.Module):

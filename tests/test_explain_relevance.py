@@ -1,4 +1,4 @@
-"""Gradient-weighted relevance: hand arithmetic, finite differences, torch's attention, the rules written out in loops."""
+"""Gradient-weighted relevance: hand arithmetic, finite differences, torch's attention, the rules written as loops."""
 
 import pytest
 import torch
@@ -52,8 +52,12 @@ class _Read:
 
 
 class _Weights(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.ones(()))
+
     def forward(self, keys):
-        return _Read(keys.softmax(dim=-1)[:, None, None, :])
+        return _Read((self.sharpness * keys).softmax(dim=-1)[:, None, None, :])
 
 
 def test_gradients_by_hand_and_a_large_weight_on_a_zero_value_gets_nothing():
@@ -106,6 +110,13 @@ def test_relevance_follows_the_rules_written_as_loops(model, inputs):
     relevance = gradient_relevance(model, inputs, TARGET)
     torch.testing.assert_close(relevance, expected)
     assert float((relevance[:, 0] - gradient_relevance(model, inputs, TARGET.flip(0))[:, 0]).abs().max()) > 1e-4
+
+
+def test_a_frozen_model_is_followed_and_stays_frozen(model, inputs):
+    expected = gradient_relevance(model, inputs, TARGET)
+    model.requires_grad_(False)
+    torch.testing.assert_close(gradient_relevance(model, inputs, TARGET), expected)
+    assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_padding_is_irrelevant(model, inputs):

@@ -1,4 +1,4 @@
-"""Sanity checks: shuffling keeps values and destroys meaning, agreement by hand, infidelity and sensitivity by formula."""
+"""Sanity checks: shuffling keeps values and loses meaning, agreement by hand, infidelity and sensitivity by formula."""
 
 import pytest
 import torch

@@ -185,6 +185,7 @@ SUB_POINTS = {  # what the collected answers to the seed questions name
     "Q005": ["serial", "parallel", "cascade", "attention", "simplicity", "information loss", "cost"],
     "Q006": ["feature level", "decision level", "cascade", "attention", "redundancy", "independent training"],
     "Q018": ["max pooling", "attention", "MLP", "cross-modal matching"],
+    "Q039": ["accuracy", "precision", "recall", "F1", "ROC", "AUC", "cross-validation"],
 }
 NAMED = {  # a word for each sub-point that the record itself must say, in the answer or beside it
     "Q003": ["extraction", "fusion"],
@@ -203,7 +204,10 @@ NAMED = {  # a word for each sub-point that the record itself must say, in the a
     "Q005": ["serial", "parallel", "cascade", "attention", "simple", "lost", "width"],
     "Q006": ["feature level", "decision level", "cascade", "attention", "redundan", "several models trained"],
     "Q018": ["max pooling", "attention", "mlp", "cross-modal matching"],
+    "Q039": ["share of right decisions", "of what i flag", "of what is real", "harmonic mean of precision and recall"]
+    + ["false positive rate", "a positive outranks a negative", "cross-validation is no metric", "bleu-4"],
 }
+OF_FUSION = ["Q003", "Q004", "Q005", "Q006", "Q018"]
 MODERN_AND_OWN = ["Q109", "Q110", "Q201", "Q202", "Q203", "Q204"]
 
 
@@ -220,7 +224,7 @@ def question(request):
 
 def test_the_bank_has_the_questions_of_lesson_07():
     fusion = {each.id: each for each in BANK if each.lesson == "07"}
-    assert sorted(fusion) == sorted([*SUB_POINTS, *MODERN_AND_OWN])
+    assert sorted(fusion) == sorted([*OF_FUSION, *MODERN_AND_OWN])
     assert {each.depth for each in fusion.values()} == set(DEPTHS)
 
 

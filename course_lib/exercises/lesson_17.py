@@ -209,11 +209,6 @@ def _adadelta_with(share=None, above=lambda square, moved, eps: moved + eps, bel
     return step_of
 
 
-def _adadelta_of_gradients(gradient, square, moved, rho, eps):
-    step, square, _ = _adadelta(gradient, square, moved, rho, eps)
-    return step, square, rho * moved + (1 - rho) * gradient**2
-
-
 adadelta_step = Exercise(
     id="17.2 adadelta_step",
     task="Write adadelta_step(gradient, square, moved, rho, eps) -> (step, square, moved), all of one shape: `square` "
@@ -233,7 +228,10 @@ adadelta_step = Exercise(
         "takes in 1 - rho of the new square": _adadelta_with(share=1.0),
         "eps belongs inside both roots": _adadelta_with(above=lambda s, m, eps: m),
         "square with the new gradient in it": _adadelta_with(below=lambda s, m, eps: s + eps),
-        "not of the gradient": _adadelta_of_gradients,
+        "not of the gradient": lambda g, s, m, rho, eps: (
+            *_adadelta(g, s, m, rho, eps)[:2],
+            rho * m + (1 - rho) * g**2,
+        ),
         "is a 0.9 written into your code": lambda g, s, m, rho, eps: _adadelta(g, s, m, 0.9, eps),
     },
     hints=(

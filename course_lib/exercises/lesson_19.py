@@ -218,9 +218,9 @@ def ista_starts_at_zero(ista):
 
 
 def ista_descends_the_mean_loss(ista):
-    features, target = _regression()
-    got, slope = ista(features, target, 0.0, 0.05, 1), features.T @ target / 30
-    assert (got * slope >= 0).all(), "without a penalty the first step went uphill: check the gradient's sign"
+    features, target = torch.eye(6, dtype=torch.float64).repeat(5, 1), torch.arange(1.0, 31.0, dtype=torch.float64)
+    got, slope = ista(features, target, 0.0, 0.05, 1), features.T @ target / 30  # every slope is positive
+    assert (got >= 0).all(), "without a penalty the first step went uphill: check the gradient's sign"
     ratio = (got.norm() / (0.05 * slope.norm())).item()
     assert abs(ratio - 1) < 1e-6, f"the first step is {ratio:.1f} times too long: the loss is a mean over B examples"
 
@@ -342,8 +342,8 @@ def stop_does_not_look_ahead(early_stop):
 
 
 def stop_asks_for_a_real_gain(early_stop):
-    _stops(early_stop, [5.0, 4.9, 4.8, 4.7], 2, 0.5, 0, "gains below min_delta do not count")
     _stops(early_stop, [5.0, 5.2, 5.4, 5.6], 2, 0.5, 0, "worse is never better: the sign of min_delta")
+    _stops(early_stop, [5.0, 4.9, 4.8, 4.7], 2, 0.5, 0, "gains below min_delta do not count")
     _stops(early_stop, [5.0, 4.7, 4.4, 4.1], 3, 0.5, 2, "small gains add up: compare with the best, not the previous")
 
 
@@ -370,8 +370,8 @@ def _previous(losses, patience, min_delta):
 
 early_stop = Exercise(
     id="19.4 early_stop",
-    task="Write early_stop(losses, patience, min_delta): validation losses, lower is better -> index to go back to. Give "
-    "up after `patience` measurements in a row that are not more than min_delta below the best so far.",
+    task="Write early_stop(losses, patience, min_delta): validation losses, lower is better -> index to go back to. "
+    "Give up after `patience` measurements in a row that are not more than min_delta below the best so far.",
     stages=(
         stop_returns_an_index,
         stop_goes_back,
@@ -387,9 +387,7 @@ early_stop = Exercise(
         "starts the waiting again": lambda *case: _stop_with(*case, resets=False),
         "the run was over": lambda losses, patience, min_delta: losses.index(min(losses)),
         "gains below min_delta": lambda losses, patience, min_delta: _stop_with(losses, patience, 0.0),
-        "the sign of min_delta": lambda losses, patience, min_delta: _stop_with(
-            losses, patience, min_delta, better=lambda now, best: abs(losses[now] - losses[best]) > min_delta / 2
-        ),
+        "the sign of min_delta": lambda losses, patience, min_delta: _stop_with(losses, patience, -min_delta),
         "not the previous": _previous,
     },
     hints=(

@@ -1,6 +1,7 @@
 """Exercises of lesson 21: precision, recall and F1 with averages, AUC with ties, a bootstrap interval, ECE."""
 
 import math
+from statistics import NormalDist
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -70,7 +71,10 @@ def prf_combines_precision_and_recall(prf):
 
 
 def prf_keeps_missing_classes(prf):
-    assert _near(_call(prf, "macro"), _expected("macro")), "macro divides by `classes`, silent classes included"
+    silent = "macro divides by `classes`, silent classes included"
+    assert _near(_call(prf, "macro"), _expected("macro")), silent
+    with_absent = [4 / 5 * figure for figure in _expected("macro")]  # class 4 is neither a label nor called
+    assert _near(_call(prf, "macro", classes=5), with_absent), silent
 
 
 def prf_pools_for_micro(prf):
@@ -146,6 +150,9 @@ prf = Exercise(
 # --- 21.2 auc -----------------------------------------------------------------------------------------------------
 
 
+EXACT = 1e-5  # float32 is right to 1e-7; one pair among those of 60 scores weighs over 1e-3
+
+
 def _scores(examples=60, levels=4, seed=0):
     generator = torch.Generator().manual_seed(seed)
     label = (torch.rand(examples, generator=generator) < 0.3).long()
@@ -178,19 +185,19 @@ def auc_points_up(auc):
 
 def auc_is_about_order(auc):
     label, score = _scores(levels=None)
-    assert abs(auc(label, score) - auc(label, score.exp() * 1e4)) < 1e-9, "exp(score) changed it; use ranks only"
-    assert abs(auc(label, score) - _pairs(label, score)) < 1e-9, "without ties it is the share of pairs in order"
+    assert abs(auc(label, score) - auc(label, score.exp() * 1e4)) < EXACT, "exp(score) changed it; use ranks only"
+    assert abs(auc(label, score) - _pairs(label, score)) < EXACT, "without ties it is the share of pairs in order"
 
 
 def auc_shares_ties(auc):
     label, score = _scores()
     got = auc(label, score)
-    assert abs(got - _pairs(label, score, tie=0.0)) > 1e-9, "ties count as lost; two equal scores are half a win"
-    assert abs(got - _pairs(label, score, tie=1.0)) > 1e-9, "ties count as won; two equal scores are half a win"
+    assert abs(got - _pairs(label, score, tie=0.0)) > EXACT, "ties count as lost; two equal scores are half a win"
+    assert abs(got - _pairs(label, score, tie=1.0)) > EXACT, "ties count as won; two equal scores are half a win"
     up, down = torch.sort(label).indices, torch.sort(label, descending=True).indices
     gap = abs(auc(label[up], score[up]) - auc(label[down], score[down]))
-    assert gap < 1e-9, "the order of EQUAL scores changed it; give equal scores one shared rank, or one slanted step"
-    assert abs(got - _pairs(label, score)) < 1e-9, "with ties: share of pairs in order plus half the share of ties"
+    assert gap < EXACT, "the order of EQUAL scores changed it; give equal scores one shared rank, or one slanted step"
+    assert abs(got - _pairs(label, score)) < EXACT, "with ties: share of pairs in order plus half the share of ties"
 
 
 def auc_stays_small(auc):
@@ -255,15 +262,16 @@ def _mean(label, score):
 
 
 def ci_draws_as_many(bootstrap_ci):
-    sizes, names = set(), set()
+    sizes, names = [], set()
 
     def metric(label, score):
-        sizes.add((len(label), len(score)))
+        sizes.append((len(label), len(score)))
         names.add(len(score.unique()))
         return 0.0
 
     _run(bootstrap_ci, metric, torch.arange(30), torch.arange(30.0), resamples=20)
-    assert sizes == {(30, 30)}, f"of 30 examples draw 30, got sets of {sorted(sizes)}"
+    assert set(sizes) == {(30, 30)}, f"of 30 examples draw 30, got sets of {sorted(set(sizes))}"
+    assert len(sizes) in (20, 21), f"resamples is 20, the metric was called {len(sizes)} times; draw `resamples` times"
     assert min(names) < 30, "every draw holds all 30 examples: draw WITH replacement, or nothing varies"
 
 
@@ -286,6 +294,15 @@ def ci_has_a_level(bootstrap_ci):
     low, high = _run(bootstrap_ci, _mean, score.long(), score, level=0.5, resamples=1000)
     spans = (high - low) / (score.std().item() / 200**0.5)
     assert 1.1 < spans < 1.6, f"50 % span 1.35 standard errors, got {spans:.2f}: use `level`"
+
+
+def ci_takes_quantiles(bootstrap_ci):
+    score = torch.randn(40, generator=torch.Generator().manual_seed(4)).exp()
+    _, high = _run(bootstrap_ci, lambda label, score: score.max().item(), score.long(), score)
+    assert high < score.max().item() + 1e-4, (
+        "the metric was max(score), and your interval ends above the largest score, where no draw can be: "
+        "return QUANTILES of the draws, not a centre plus some standard deviations"
+    )
 
 
 def ci_uses_the_generator(bootstrap_ci):
@@ -312,6 +329,14 @@ def _ci(metric, label, score, resamples, level, generator, *, tails=2, draw=None
     return low.item(), high.item()
 
 
+def _ci_normal(metric, label, score, resamples, level, generator):
+    values = []
+    _ci(lambda *drawn: values.append(metric(*drawn)) or 0.0, label, score, resamples, level, generator)
+    values = torch.tensor(values, dtype=torch.float64)
+    reach = NormalDist().inv_cdf((1 + level) / 2) * values.std().item()
+    return values.mean().item() - reach, values.mean().item() + reach
+
+
 def _ci_apart(metric, label, score, resamples, level, generator):
     mixed = label[torch.randint(len(label), (len(label),), generator=generator)]
     return _ci(metric, mixed, score, resamples, level, generator)
@@ -321,7 +346,7 @@ bootstrap_ci = Exercise(
     id="21.3 bootstrap_ci",
     task="Write bootstrap_ci(metric, label, score, resamples, level, generator) -> (low, high): percentile interval "
     "of metric(label, score) over examples drawn with replacement.",
-    stages=(ci_draws_as_many, ci_keeps_pairs, ci_has_a_level, ci_uses_the_generator),
+    stages=(ci_draws_as_many, ci_keeps_pairs, ci_has_a_level, ci_takes_quantiles, ci_uses_the_generator),
     reference=_ci,
     mutants={
         "draw 30, got sets of": lambda m, y, s, r, c, g: _ci(
@@ -330,10 +355,12 @@ bootstrap_ci = Exercise(
         "draw WITH replacement": lambda m, y, s, r, c, g: _ci(
             m, y, s, r, c, g, draw=lambda n: torch.randperm(n, generator=g)
         ),
+        "draw `resamples` times": lambda m, y, s, r, c, g: _ci(m, y, s, 100, c, g),
         "use the same rows for both": _ci_apart,
         "return (low, high) in this order": lambda *a: _ci(*a)[::-1],
         "use `level`": lambda m, y, s, r, c, g: _ci(m, y, s, r, 0.95, g),
         "2.5 % lie outside on each side": lambda *a: _ci(*a, tails=1),
+        "return QUANTILES of the draws": _ci_normal,
         "pass generator= to torch.randint": lambda m, y, s, r, c, g: _ci(
             m, y, s, r, c, g, draw=lambda n: torch.randint(n, (n,))
         ),
@@ -377,7 +404,8 @@ def ece_survives_empty_bins(ece):
 
 
 def ece_watches_the_prediction(ece):
-    got = float(ece(torch.tensor([[0.1, 0.9]]).repeat(10, 1), torch.tensor([1] * 9 + [0]), 5))
+    # one bin, three classes: neither the binning nor "class 1 is the positive one" can be the mistake here
+    got = float(ece(torch.tensor([[0.06, 0.04, 0.9]]).repeat(10, 1), torch.tensor([2] * 9 + [0]), 1))
     assert abs(got) < 1e-5, "90 % sure, 9 of 10 right: the error is 0; take the probability of the PREDICTED class"
 
 

@@ -26,6 +26,10 @@ KINDS = {
     "kernel_shap": captum.KernelShap,
 }
 
+WHOLE_PROMPT = {"use_cached_outputs": False, "forward_in_tokens": False}
+"""One pass over prompt, image and answer. Captum's default goes token by token through a cache; there transformers 5
+leaves the pixels out of the first step, unless told that it is the first, and every attribution to the image is 0."""
+
 
 class AnswerAttribution(NamedTuple):
     """What each region of the image did for the log-probability of an answer, in nats."""
@@ -79,6 +83,6 @@ def attribute_answer(
     shown = captum.ImageMaskInput(image=image.convert("RGB"), mask=numbers, baseline=colour, processor_fn=process)
     explainer = captum.LLMAttribution(KINDS[method](model), tokenizer)
     with seeded(seed), torch.no_grad():
-        found = explainer.attribute(shown, target=answer, **options)
+        found = explainer.attribute(shown, target=answer, **WHOLE_PROMPT, **options)
     per_token = None if found.token_attr is None else found.token_attr.detach().cpu()
     return AnswerAttribution(numbers, found.seq_attr.detach().cpu().flatten(), list(found.output_tokens), per_token)

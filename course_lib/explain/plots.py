@@ -1,12 +1,13 @@
 """Heat over an image or a spectrogram, coloured words, and both side by side.
 
-Red speaks for the answer, blue against it, white for nothing; the scale is symmetric, so white is always 0. Every
+Red speaks for the answer, blue against it; the scale is symmetric, so pale is always 0 (grey over a black image). Every
 function draws into `ax` where one is given, and returns (figure, axes); none of them shows or saves anything.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,7 +15,7 @@ from torch import Tensor
 
 SIGNED = "RdBu_r"
 """Diverging map, told apart with any colour vision: red is above 0, blue below."""
-LEGEND = "red: for the answer, blue: against it"
+LEGEND = "red: for the answer\nblue: against it"
 
 
 def show_heat(
@@ -37,12 +38,12 @@ def show_heat(
             f"heat {tuple(heat.shape)} does not lie on an image of {tuple(image.shape[-2:])}; enlarge a map of patches "
             "with spread_patches"
         )
-    fig, ax = _axes(ax, (3.4, 2.9) if legend else (2.4, 2.6))
+    fig, ax = canvas(ax, (3.4, 2.9) if legend else (2.4, 2.6))
     bound = _bound(heat, limit)
-    ax.imshow(image.mean(dim=0).cpu(), cmap="gray", vmin=0, vmax=1)
-    drawn = ax.imshow(heat.detach().cpu(), cmap=SIGNED, vmin=-bound, vmax=bound, alpha=0.75)
+    ax.imshow(as_array(image.mean(dim=0)), cmap="gray", vmin=0, vmax=1)
+    drawn = ax.imshow(as_array(heat), cmap=SIGNED, vmin=-bound, vmax=bound, alpha=0.75)
     if mask is not None:
-        ax.contour(mask.float().cpu(), levels=[0.5], colors="#228833", linewidths=1.5)
+        ax.contour(as_array(mask.float()), levels=[0.5], colors="#228833", linewidths=1.5)
     ax.set(xticks=[], yticks=[], title=title)
     if legend:
         fig.colorbar(drawn, ax=ax, shrink=0.85, label=LEGEND)
@@ -62,7 +63,7 @@ def show_words(
         raise ValueError(f"{len(words)} words and {len(importance)} values came; leave the padding out of both")
     import matplotlib.pyplot as plt
 
-    fig, ax = _axes(ax, (max(3.0, 0.85 * len(words)), 1.2))
+    fig, ax = canvas(ax, (max(3.0, 0.85 * len(words)), 1.2))
     bound = _bound(importance, limit)
     colours = plt.get_cmap(SIGNED)
     for place, (word, value) in enumerate(zip(words, importance.tolist(), strict=True)):
@@ -100,7 +101,7 @@ def show_pair(
         layout="constrained",
     )
     limit = max(_bound(heat, None), _bound(importance, None)) if common else None
-    axes["image"].imshow(image.permute(1, 2, 0).cpu())
+    axes["image"].imshow(as_array(image.permute(1, 2, 0)))
     axes["image"].set(xticks=[], yticks=[], title="image")
     show_heat(image, heat, ax=axes["heat"], mask=mask, title=title, limit=limit)
     show_words(words, importance, ax=axes["words"], limit=limit)
@@ -124,11 +125,11 @@ def show_mel(
         raise ValueError(
             f"heat {tuple(heat.shape)} and spectrogram {tuple(mel.shape)} differ; both are (bands, frames)"
         )
-    fig, ax = _axes(ax, (6.0, 2.6))
+    fig, ax = canvas(ax, (6.0, 2.6))
     place = {"origin": "lower", "aspect": "auto", "extent": (0.0, seconds, 0.0, float(len(mel)))}
-    ax.imshow(mel.cpu(), cmap="gray", **place)
+    ax.imshow(as_array(mel), cmap="gray", **place)
     bound = _bound(heat, limit)
-    drawn = ax.imshow(heat.detach().cpu(), cmap=SIGNED, vmin=-bound, vmax=bound, alpha=0.6, **place)
+    drawn = ax.imshow(as_array(heat), cmap=SIGNED, vmin=-bound, vmax=bound, alpha=0.6, **place)
     ax.set(xlabel="time [s]", ylabel="mel band", title=title)
     fig.colorbar(drawn, ax=ax, label=LEGEND)
     return fig, ax
@@ -143,13 +144,19 @@ def spread_patches(heat: Float[Tensor, " P"], height: int, width: int) -> Float[
     return square.repeat_interleave(height // grid, dim=0).repeat_interleave(width // grid, dim=1)
 
 
+def as_array(values: Tensor) -> np.ndarray:
+    """What matplotlib draws: NumPy, out of the graph, on the CPU."""
+    return values.detach().cpu().numpy()
+
+
 def _bound(values: Tensor, limit: float | None) -> float:
     """The largest absolute value, or 1 where all are 0: a scale needs an extent."""
     largest = float(values.detach().abs().max()) if limit is None else limit
     return largest if largest > 0 else 1.0
 
 
-def _axes(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+def canvas(ax: Axes | None, size: tuple[float, float]) -> tuple[Figure, Axes]:
+    """The given axes and their figure, or a new one of that size in inches on a white ground."""
     import matplotlib.pyplot as plt
 
     if ax is None:

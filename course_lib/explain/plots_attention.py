@@ -3,6 +3,7 @@
 Attention is never negative, so its scale runs from white (0) to dark; every function returns (figure, axes).
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from course_lib.explain.plots import _axes, show_heat, spread_patches
+from course_lib.explain.plots import as_array, canvas, show_heat, spread_patches
 
 SEQUENTIAL = "Blues"
 
 
 def show_heads(
-    maps: Sequence[Float[Tensor, "H T S"]], *, labels: Sequence[str] | None = None, readers: int | None = None
+    maps: Sequence[Float[Tensor, "_ T S"]], *, labels: Sequence[str] | None = None, readers: int | None = None
 ) -> tuple[Figure, Any]:
     """One small matrix a head, one row of them a layer: who reads (down) whom (across).
 
@@ -36,7 +37,7 @@ def show_heads(
             if head >= len(layer):
                 ax.set_axis_off()
                 continue
-            drawn = ax.imshow(layer[head, :readers].detach().cpu(), cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
+            drawn = ax.imshow(as_array(layer[head, :readers]), cmap=SEQUENTIAL, vmin=0, vmax=1, aspect="auto")
             ax.set(xticks=[], yticks=[], title=f"layer {number}, head {head + 1}")
             ax.title.set_fontsize(8)
     if labels is not None:
@@ -52,8 +53,8 @@ def show_patch_words(
     """Words down, patches across in reading order, with a line after each row of patches."""
     if len(words) != len(weights):
         raise ValueError(f"{len(words)} words for {len(weights)} rows of weights; leave the padding out of both")
-    fig, ax = _axes(ax, (6.4, 0.8 + 0.28 * len(words)))
-    drawn = ax.imshow(weights.detach().cpu(), cmap=SEQUENTIAL, vmin=0, aspect="auto")
+    fig, ax = canvas(ax, (6.4, 0.8 + 0.28 * len(words)))
+    drawn = ax.imshow(as_array(weights), cmap=SEQUENTIAL, vmin=0, aspect="auto")
     ax.set_yticks(range(len(words)), words)
     grid = int(np.sqrt(weights.shape[1]))
     for edge in range(grid, weights.shape[1], grid):
@@ -77,8 +78,8 @@ def draw_view(
 ) -> tuple[Figure, Any]:
     """Three panels for an explorer: the image, where one head of one layer looks for one word, and one method's map.
 
-    maps: self-attention of one example over words first, then `patches` patches. heats: map by method. layer, head: from
-    1; head 0 is the mean of all. The last two panels may disagree: one says where was looked, the other what it did.
+    maps: self-attention of one example over words first, then `patches` patches. heats: map by method. layer and head
+    count from 1; head 0 is the mean of all. The last two panels may disagree: where was looked, and what it did.
     """
     import matplotlib.pyplot as plt
 
@@ -91,13 +92,13 @@ def draw_view(
     height, width = image.shape[-2:]
     read = chosen[list(words).index(word), -patches:]
     fig, (left, middle, right) = plt.subplots(1, 3, figsize=(8.2, 2.7), layout="constrained", width_ratios=(1, 1, 1.35))
-    left.imshow(image.permute(1, 2, 0).cpu())
-    left.set(xticks=[], yticks=[], title=" ".join(words))
+    left.imshow(as_array(image.permute(1, 2, 0)))
+    left.set(xticks=[], yticks=[], title=textwrap.fill(" ".join(words), 24))
     left.title.set_fontsize(8)
-    drawn = middle.imshow(spread_patches(read, height, width).detach().cpu(), cmap=SEQUENTIAL, vmin=0)
+    drawn = middle.imshow(as_array(spread_patches(read, height, width)), cmap=SEQUENTIAL, vmin=0)
     middle.set(xticks=[], yticks=[], title=f"“{word}” reads, layer {layer}, {f'head {head}' if head else 'mean'}")
     middle.title.set_fontsize(8)
     fig.colorbar(drawn, ax=middle, shrink=0.8)
-    show_heat(image, heats[method], ax=right, title=method)
+    show_heat(image, heats[method], ax=right, title=method.replace("_", " "))
+    right.title.set_fontsize(8)
     return fig, (left, middle, right)
-

@@ -8,7 +8,8 @@ for one sequence of several modalities the self-attention rule alone does it.
 Axis letters are those of course_lib/__init__.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -41,7 +42,7 @@ def attention_gradients(
     check_mode(model)
     tensors = {name: value for name, value in inputs.items() if isinstance(value, Tensor) and value.ndim > 0}
     count = check_inputs(model, tensors, {name: value for name, value in inputs.items() if name not in tensors})
-    with torch.enable_grad():
+    with torch.enable_grad(), _tracked(model):
         captured = capture_attention(model, inputs, keep_graph=True)
         raw = scores_of(captured.output, read)
         scores = select(raw, check_target(raw, target, count))
@@ -53,6 +54,19 @@ def attention_gradients(
         for (path, weights), gradient in zip(captured.maps.items(), found, strict=True)
     }
     return Weighed({path: weights.detach() for path, weights in captured.maps.items()}, gradients, scores.detach())
+
+
+@contextmanager
+def _tracked(model: nn.Module) -> Iterator[None]:
+    """A frozen model forms no graph; let its parameters take part for a while."""
+    frozen = [parameter for parameter in model.parameters() if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(parameter.is_floating_point())
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
 
 
 def positive_attention(weights: Float[Tensor, "B H T S"], gradient: Float[Tensor, "B H T S"]) -> Float[Tensor, "B T S"]:

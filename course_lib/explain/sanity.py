@@ -77,9 +77,10 @@ def infidelity(
     if wrong:
         raise ValueError(f"parts {wrong} do not fit what was explained; infidelity takes those of a gradient method")
 
-    def change(*tensors: Tensor) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        moves = tuple(noise * torch.randn_like(each) for each in tensors[: len(parts)])
-        return moves, tuple(each - move for each, move in zip(tensors, moves, strict=False))
+    def change(given: Any) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        tensors = given if isinstance(given, tuple) else (given,)  # captum unpacks a single one
+        moves = tuple(noise * torch.randn_like(each) for each in tensors)
+        return moves, tuple(each - move for each, move in zip(tensors, moves, strict=True))
 
     with seeded(seed), torch.no_grad():
         return captum.metrics.infidelity(
@@ -109,10 +110,11 @@ def sensitivity(
     """
     count = len(inputs[name])
 
-    def repeated(value: Tensor) -> Tensor:
+    def repeated(given: Any) -> tuple[Tensor]:
+        value = given[0] if isinstance(given, tuple) else given
         times = len(value) // count
         others = {other: each.repeat_interleave(times, dim=0) for other, each in inputs.items()}
-        return explain({**others, name: value})
+        return (explain({**others, name: value}),)  # a bare tensor would be repeated along its last axis
 
     with seeded(seed):
         return captum.metrics.sensitivity_max(

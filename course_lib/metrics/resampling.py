@@ -48,8 +48,11 @@ def bootstrap_interval(
         and two models' scores are compared on the same examples: pass a difference as the metric.
     cluster: draw whole clusters instead of rows.
 
-    Efron (1979), doi:10.1214/aos/1176344552. A drawn set with one class only, where an AUC is undefined, is left out;
-    if that is more than a twentieth, or `metric` fails on the data themselves, a ValueError says so.
+    The bootstrap is Efron's (1979), doi:10.1214/aos/1176344552. Percentiles cannot leave what the sample holds: a share
+    of 1 gets the interval (1, 1), where n hits without a miss allow a miss rate up to about 3 / n.
+
+    A drawn set with one class only, where an AUC is undefined, is left out; if that is more than a twentieth, or
+    `metric` fails on the data themselves, a ValueError says so.
     """
     if not 0 < level < 1:
         raise ValueError(f"level {level} is outside (0, 1); try 0.95")

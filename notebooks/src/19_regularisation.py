@@ -46,17 +46,18 @@ r"""
 **Try first.** Four networks read handwritten digits. Each is in trouble.
 
 - **A** has 100 labelled digits. Training is perfect, the test is not.
-- **B** has 600 labels, of which 30 % were replaced by a random digit. Validation first rises, then falls.
-- **C** has 1,000 clean labels and six hidden units. Training and test are both poor.
-- **D** has 1,000 clean labels, and training and validation are excellent. The customer's camera is off by a pixel, and there
+- **B** has 500 labels, of which 30 % were replaced by a random digit. Validation first rises, then falls.
+- **C** has 500 clean labels and three hidden units. Training and test are both poor.
+- **D** has 500 clean labels, and training and validation are excellent. The customer's camera is off by a pixel, and there
   accuracy collapses.
 
 You may prescribe *one* of eleven remedies to each: weight decay, dropout, input noise, label smoothing, mixup, random shifts by
 a pixel, early stopping, a network an eighth as wide, one eight times as wide, three networks averaged, twice the labels. Write
-down four prescriptions. And for A alone: how many of the eleven bring more than 3 points? Section 19.6 runs all 44.
+down four prescriptions. And for A alone: how many of the eleven bring more than 2 points? Section 19.6 runs all 44.
 """
 
 # %%
+import functools
 import itertools
 
 import matplotlib.pyplot as plt
@@ -64,7 +65,6 @@ import numpy as np
 import torch
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.linear_model import Lasso, Ridge
-from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn import functional as F
 
@@ -103,13 +103,10 @@ $1 - p$, so here it is doubled.
 
 # %%
 hidden, readout, p = torch.tensor([2.0, -1.0, 3.0]), torch.tensor([1.0, 2.0, 1.0]), 0.5
-outputs = []
-for mask in itertools.product([0.0, 1.0], repeat=3):
-    output = (hidden * torch.tensor(mask) / (1 - p)) @ readout
-    outputs.append(output)
-    print(*(int(bit) for bit in mask), f"  output {output:5.1f}   after a ReLU {output.relu():5.1f}")
-
-outputs = torch.stack(outputs)
+masks = torch.tensor(list(itertools.product([0.0, 1.0], repeat=3)))  # all eight
+outputs = (hidden * masks / (1 - p)) @ readout
+for mask, output in zip(masks.int().tolist(), outputs, strict=True):
+    print(*mask, f"  output {output:5.1f}   after a ReLU {output.relu():5.1f}")
 print(f"mean    output {outputs.mean():5.1f}   after a ReLU {outputs.relu().mean():5.1f}")
 print(f"eval    output {hidden @ readout:5.1f}   after a ReLU {(hidden @ readout).relu():5.1f}")
 
@@ -123,16 +120,12 @@ mode is an approximation of the average network, a very good one and a very chea
 
 # %%
 weights = torch.tensor([3.0, 1.0, 0.2, 0.05, -0.08])
-by_l2, by_l1 = weights * (1 - 0.1), F.softshrink(weights, 0.1) + 0.0  # + 0.0 turns -0.0 into 0.0
-for name, row in {"before": weights, "after L2": by_l2, "after L1": by_l1}.items():
+by_l1 = F.softshrink(weights, 0.1) + 0.0  # + 0.0 turns -0.0 into 0.0
+for name, row in {"before": weights, "after L2": weights * (1 - 0.1), "after L1": by_l1}.items():
     print(f"{name:9s}", " ".join(f"{value:7.3f}" for value in row.tolist()))
 
-target = regularisers.smooth_labels(torch.tensor([1]), classes=4, smoothing=0.2)
-print("\nlabel 1 of 4, smoothed by 0.2:      ", [round(value, 3) for value in target[0].tolist()])
-print(
-    "0.7 of label 1 and 0.3 of label 3: ",
-    (0.7 * F.one_hot(torch.tensor(1), 4) + 0.3 * F.one_hot(torch.tensor(3), 4)).tolist(),
-)
+target = regularisers.smooth_labels(torch.tensor([1]), classes=4, smoothing=0.2)[0]
+print("\nlabel 1 of 4, smoothed by 0.2:     ", [round(value, 3) for value in target.tolist()])
 
 # %% [markdown]
 r"""
@@ -172,6 +165,7 @@ $l$, $s$ mixup's share (papers write $\lambda$). Cost is per step of B examples.
 | label smoothing | $(1 - \varepsilon)\,y + \varepsilon / K$ | `smooth_labels` | same | nothing | gone |
 | mixup | $s\,x_i + (1 - s)\,x_j$, the same for $y$ | `mixup` | same | one blend | gone |
 | augmentation, noise | $T(x)$, with $y$ kept true | yours | same | the transform | gone |
+| SAM (not built here) | $\nabla L\,(w + \rho\, g / \lVert g \rVert)$, $g = \nabla L(w)$ | yours | same | 2 × | nothing |
 | early stopping | the best validation step | `early_stop`, `KeepBest` | same | *less* | nothing |
 | ensemble | $\tfrac1k \sum_j p_j$ | a loop | $k$ × | $k$ × | **$k$ ×** |
 | smaller network | | `width=` | **fewer** | less | **less** |
@@ -190,13 +184,9 @@ r"""
 # %%
 x = torch.randn(6, 5) + 4  # (B, D), nowhere 0
 by_torch = nn.Dropout(0.4)(x)
-mask = (by_torch != 0).float()
-
-looped = torch.zeros(6, 5)
-for b in range(6):
-    for d in range(5):
-        looped[b, d] = x[b, d] / (1 - 0.4) if mask[b, d] == 1 else 0.0
-
+mask, looped = (by_torch != 0).float(), torch.zeros(6, 5)
+for b, d in itertools.product(range(6), range(5)):
+    looped[b, d] = x[b, d] / (1 - 0.4) if mask[b, d] == 1 else 0.0
 print("loop = one line:     ", torch.allclose(looped, x * mask / 0.6))
 print("one line = nn.Dropout:", torch.allclose(x * mask / 0.6, by_torch))
 print("in eval mode nn.Dropout returns its input:", nn.Dropout(0.4).eval()(x) is x)
@@ -209,25 +199,24 @@ light is kept:
 
 # %%
 coins = torch.Generator().manual_seed(3)
-layer = regularisers.DropConnectLinear(24, 12, p=0.3, bias=False, generator=coins)
-ones = torch.ones(12, 24)
-units = regularisers.dropout(ones, 0.3, train=True, generator=coins)
-connections = torch.empty(12, 24).bernoulli_(0.7, generator=coins)
+units = regularisers.dropout(torch.ones(12, 24), 0.3, train=True, generator=coins)
+layer = regularisers.DropConnectLinear(24, 12, p=0.3, per_example=False, bias=False, generator=coins)
+connections = layer(torch.eye(24)).T  # each input switched on alone: its column of the masked matrix
 rates = regularisers.linear_drop_rates(depth=12, last=0.6)
 paths = torch.cat([regularisers.drop_path(torch.ones(24, 1), rate, True, coins) for rate in rates], dim=1)
 
 fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.6), layout="constrained")
 pictures = {
     "dropout: units": (units, "unit", "example"),
-    "DropConnect: weights\n(of one example)": (connections, "from unit", "to unit"),
+    "DropConnect: weights\n(one mask)": (connections, "from unit", "to unit"),
     "DropPath: blocks\n(rates 0 to 0.6)": (paths.T, "example", "block"),
 }
 for ax, (title, (kept, across, down)) in zip(axes, pictures.items(), strict=True):
-    ax.imshow(kept > 0, cmap="cividis", aspect="auto")
+    ax.imshow(kept != 0, cmap="cividis", aspect="auto")
     ax.set(title=title, xlabel=across, ylabel=down, xticks=[], yticks=[])
 show(
     fig,
-    "Three grids of kept and dropped cells: scattered units, scattered weights, and blocks dropped more often the deeper they are.",
+    "Three grids of cells: scattered units dropped, scattered weights dropped, and blocks, more of them further down.",
 )
 
 # %% [markdown]
@@ -245,8 +234,7 @@ def mean_over_masks(after):
     return probability @ after(features * masks / 0.7)
 
 
-features = torch.randn(8, dtype=torch.float64)
-linear = nn.Linear(8, 3).double().requires_grad_(False)
+features, linear = torch.randn(8, dtype=torch.float64), nn.Linear(8, 3).double().requires_grad_(False)
 gap = (mean_over_masks(linear) - linear(features)).abs().max().item()
 bent = (mean_over_masks(lambda x: linear(x).relu()) - linear(features).relu()).abs().max().item()
 claim(
@@ -260,20 +248,17 @@ claim(
 plain, dropped = nn.Linear(256, 256), regularisers.DropConnectLinear(256, 256, p=0.5)
 dropped.load_state_dict(plain.state_dict())
 x = torch.randn(32, 256)
-before = dropped(x)  # in training mode: 32 masks of 256 x 256 are drawn
-stored = {
-    name: sum(p.numel() for p in layer.parameters())
-    for name, layer in {"Linear": plain, "DropConnect": dropped}.items()
-}
-coins_drawn = {"dropout": x.numel(), "DropConnect": len(x) * dropped.weight.numel()}
-print("parameters", stored, " coins a step", coins_drawn)
+_ = dropped(x)  # in training mode: 32 masks of 256 x 256 are drawn
+stored = [sum(p.numel() for p in layer.parameters()) for layer in (plain, dropped)]
+coins_drawn = [x.numel(), len(x) * dropped.weight.numel()]
+print("Linear, DropConnect: parameters", stored, "  dropout, DropConnect: coins a step", coins_drawn)
 claim(
     "C19.2",
     "DropConnect stores a dense matrix, runs as a plain linear layer in eval mode, and draws 256 times dropout's coins",
-    stored["Linear"] == stored["DropConnect"]
+    stored[0] == stored[1]
     and (dropped.weight == 0).sum().item() == 0
     and torch.equal(dropped.eval()(x), plain(x))
-    and coins_drawn["DropConnect"] == 256 * coins_drawn["dropout"],
+    and coins_drawn[1] == 256 * coins_drawn[0],
     measured=f"{(dropped.weight == 0).sum().item()} stored zeros",
 )
 
@@ -344,17 +329,17 @@ an altogether different algorithm. On the right the L2 penalty, for comparison.
 
 # %%
 table = load_breast_cancer()
-tumours = torch.from_numpy(StandardScaler().fit_transform(table.data))  # (B, D) = (569, 30), each column mean 0, std 1
-diagnosis = torch.from_numpy(2.0 * table.target - 1)
+tumours, diagnosis = torch.from_numpy(table.data), torch.from_numpy(2.0 * table.target - 1)
+tumours = (tumours - tumours.mean(0)) / tumours.std(0, correction=0)  # (B, D) = (569, 30)
 diagnosis = diagnosis - diagnosis.mean()
+ours = ista(tumours, diagnosis, 0.05, steps=3000)
+theirs = Lasso(alpha=0.05, fit_intercept=False, tol=1e-10).fit(tumours, diagnosis).coef_
+print("ours = scikit-learn's:", np.allclose(ours, theirs, atol=1e-4), " used:", (ours != 0).sum().item(), "of 30")
 
+# %%
 penalties = np.geomspace(0.003, 0.8, 20)
 l1 = torch.stack([ista(tumours, diagnosis, penalty, steps=1000) for penalty in penalties])
 l2 = np.stack([Ridge(alpha=569 * p, fit_intercept=False).fit(tumours, diagnosis).coef_ for p in 10 * penalties])
-ours, theirs = ista(tumours, diagnosis, 0.05, steps=3000), Lasso(alpha=0.05, fit_intercept=False, tol=1e-10)
-theirs = torch.from_numpy(theirs.fit(tumours, diagnosis).coef_)
-
-# %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(7.5, 2.8), layout="constrained", sharey=True)
 left.semilogx(penalties, l1, linewidth=1)
 right.semilogx(10 * penalties, l2, linewidth=1)
@@ -362,16 +347,13 @@ left.set(title="L1: weights arrive at 0, one by one", xlabel="penalty", ylabel="
 right.set(title="L2: all shrink, none arrives", xlabel="penalty")
 show(
     fig,
-    "Two panels of thirty weight paths. Under L1 the paths reach zero one after another; under L2 they shrink and none reaches it.",
+    "Thirty weight paths, twice. Under L1 they reach zero one after another; under L2 they shrink and none reaches it.",
 )
-
-used = (ours != 0).sum().item()
-difference = (ours - theirs).abs().max().item()
 claim(
     "C19.14",
     "ISTA finds scikit-learn's Lasso, with zeros at the same places; the ridge has no zero at any penalty",
-    difference < 1e-4 and torch.equal(ours == 0, theirs == 0) and used < 15 and (l2 != 0).all(),
-    measured=f"{used} of 30 measurements used at penalty 0.05, largest difference {difference:.0e}",
+    np.abs(ours.numpy() - theirs).max() < 1e-4 and ((ours == 0).numpy() == (theirs == 0)).all() and (l2 != 0).all(),
+    measured=f"largest difference {np.abs(ours.numpy() - theirs).max():.0e}",
 )
 
 # %% [markdown]
@@ -427,51 +409,44 @@ path run into an axis and stay on it?
 
 
 # %%
-def penalised(penalty, strength, rotation):
+def penalised(penalty, strength, correlation):
     """The minimum for two correlated features whose best weights without penalty are (2, 0.7)."""
-    covariance = torch.tensor([[1.0, rotation], [rotation, 1.0]], dtype=torch.float64)
+    covariance = torch.tensor([[1.0, correlation], [correlation, 1.0]], dtype=torch.float64)
     features = torch.linalg.cholesky(covariance).T * 2**0.5  # so that XᵀX / B is the covariance
     target = features @ torch.tensor([2.0, 0.7], dtype=torch.float64)
     if penalty == "L1":
-        return ista(features, target, strength, steps=60), covariance
-    return torch.linalg.solve(covariance + strength * torch.eye(2), features.T @ target / 2), covariance
+        return ista(features, target, strength, steps=60)
+    return torch.linalg.solve(covariance + strength * torch.eye(2), features.T @ target / 2)
 
 
-def draw_geometry(penalty="L1", strength=0.8, rotation=0.3):
+# %%
+def draw_geometry(penalty="L1", strength=1.1, correlation=0.3):
     """Loss ellipses, the level set of the penalty through the solution, and the path of solutions."""
-    solution, covariance = penalised(penalty, strength, rotation)
-    x, y = np.meshgrid(np.linspace(-1, 3, 80), np.linspace(-1.2, 1.8, 60))
-    dx, dy = x - 2, y - 0.7
-    loss = dx**2 + dy**2 + 2 * float(covariance[0, 1]) * dx * dy
-    size = np.abs(x) + np.abs(y) if penalty == "L1" else np.hypot(x, y)
-    path = torch.stack([penalised(penalty, s, rotation)[0] for s in np.linspace(0, 2.5, 25)])
-    fig, ax = plt.subplots(figsize=(5, 3.4), layout="constrained")
-    ax.contour(x, y, loss, levels=[0.05, 0.3, 0.8, 1.6, 3], colors="#4477aa", linewidths=0.8)
-    ax.contour(
-        x, y, size, levels=[float(solution.abs().sum() if penalty == "L1" else solution.norm())], colors="#ee6677"
-    )
-    ax.plot(*path.T, color="#228833", linewidth=2)
-    ax.plot(*solution, "o", color="#228833")
-    ax.plot(2, 0.7, "x", color="#4477aa")
-    zero = "exactly 0" if solution[1] == 0 else f"{solution[1]:.2f}"
-    ax.set(xlabel="weight 1", ylabel="weight 2", title=f"{penalty}, penalty {strength:.2f}: weight 2 is {zero}")
-    ax.axhline(0, color="grey", linewidth=0.6)
-    ax.axvline(0, color="grey", linewidth=0.6)
+    solution = penalised(penalty, strength, correlation)
+    x, y = np.meshgrid(np.linspace(-1.6, 3.2, 60), np.linspace(-1.6, 2, 60))
+    loss = (x - 2) ** 2 + (y - 0.7) ** 2 + 2 * correlation * (x - 2) * (y - 0.7)
+    ring = np.stack([np.cos(angle := np.linspace(0, 2 * np.pi, 201)), np.sin(angle)])
+    order = 1 if penalty == "L1" else 2
+    ring = ring / np.linalg.norm(ring, order, axis=0) * float(torch.linalg.vector_norm(solution, order))
+    path = torch.stack([penalised(penalty, s, correlation) for s in np.linspace(0, 2.5, 26)])
+    fig, ax = plt.subplots(figsize=(5, 3.5), layout="constrained")
+    ax.contour(x, y, loss, levels=[0.05, 0.3, 0.8, 1.6, 3], colors=COLOURS[0], linewidths=0.8)
+    ax.plot(2, 0.7, "x", color=COLOURS[0])
+    ax.plot(*ring, color=COLOURS[1])
+    ax.plot(*solution, "o", *path.T, color=COLOURS[2], linewidth=2)
+    value = "exactly 0" if solution[1] == 0 else f"{solution[1]:.2f}"
+    ax.set(xlabel="weight 1", ylabel="weight 2", aspect="equal")
+    ax.set_title(f"{penalty}, penalty {strength:.2f}: weight 2 is {value}")
     return fig
 
 
-explore(
-    draw_geometry,
-    alt="Elliptic loss contours touch a diamond at its corner on the horizontal axis; the path of solutions runs along that axis.",
-    penalty=["L1", "L2"],
-    strength=(0.0, 2.0),
-    rotation=(-0.8, 0.8),
-)
+ALT = "Loss ellipses, a diamond around 0, and the path of solutions, which reaches the horizontal axis and stays on it."
+explore(draw_geometry, alt=ALT, penalty=["L1", "L2"], strength=(0.0, 2.0), correlation=(-0.8, 0.8))
 
 # %% [markdown]
 r"""
-The static picture is L1: the ellipse touches the diamond at a corner, and corners lie on axes. L2's circle has none, so its path
-goes straight home to 0 and crosses no axis on the way unless the correlation sends it there.
+The static picture is L1: the loss is content with a corner of the diamond, and corners lie on axes. The path reaches the axis well before
+0 and stays on it. L2's circle has no corners: switch to it and the path runs home to 0 without ever resting on an axis.
 
 ## 19.6 Evidence
 
@@ -510,42 +485,44 @@ def test_error(features, penalty, seed, samples=60):
     """Mean square error on 500 fresh points, of ridge regression on random ReLU features of 10 inputs."""
     rng = np.random.RandomState(seed)
     truth, x = rng.standard_normal(10), rng.standard_normal((samples + 500, 10))
-    y = x @ truth + rng.standard_normal(samples + 500) * (np.arange(samples + 500) < samples)  # noise in training only
+    y = x @ truth + rng.standard_normal(samples + 500) * (np.arange(samples + 500) < samples)  # training noise only
     hidden = np.maximum(x @ rng.standard_normal((10, features)), 0) / np.sqrt(10)
     u, s, v = np.linalg.svd(hidden[:samples], full_matrices=False)
     weight = v.T @ (s / (s**2 + penalty) * (u.T @ y[:samples]))
     return np.mean((hidden[samples:] @ weight - y[samples:]) ** 2)
 
 
+def median_error(features, penalty):
+    return float(np.median([test_error(features, penalty, seed) for seed in range(25)]))
+
+
 WIDTHS = (5, 10, 20, 30, 40, 50, 57, 60, 63, 70, 80, 100, 150, 300, 600)
-errors = {
-    penalty: {w: float(np.median([test_error(w, penalty, seed) for seed in range(25)])) for w in WIDTHS}
-    for penalty in (0, 0.1, 10)
-}
+errors = {penalty: {w: median_error(w, penalty) for w in WIDTHS} for penalty in (0, 0.1, 10)}
+
+# %%
 fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 for (penalty, curve), colour, marker in zip(errors.items(), COLOURS, "os^", strict=False):
     ax.loglog(list(curve), list(curve.values()), marker + "-", color=colour, markersize=4, label=f"penalty {penalty}")
 ax.axvline(60, color="grey", linestyle=":", linewidth=1)
-ax.set(xlabel="random features (dotted: as many as samples)", ylabel="test error (median of 25 draws)")
+ax.set(xlabel="random features (dotted: as many as samples)", ylabel="test error, median of 25 draws")
 ax.legend()
 show(
     fig,
-    "Without penalty the test error falls, towers at 60 features and falls again below its first minimum; a ridge removes the tower.",
+    "Without penalty the error falls, towers at 60 features and falls below its first minimum; a ridge cuts the tower.",
 )
 
-# %%
 free, tuned = errors[0], errors[10]
 small = min(free[w] for w in WIDTHS if w < 60)
 claim(
     "C19.7",
-    "Without a penalty the error peaks where features equal samples, tenfold on both sides, and is lower at 600 than at 50",
-    free[60] > 10 * small and free[60] > 10 * free[600] and free[600] < 0.7 * free[50],
+    "Without a penalty the error peaks where features equal samples, tenfold above both sides; 600 features beat every model below 60",
+    free[60] > 10 * small and free[60] > 10 * free[600] and free[600] < 0.9 * small,
     measured=f"best below 60 features {small:.1f}, at 60 {free[60]:.0f}, at 600 {free[600]:.1f}",
 )
 claim(
     "C19.8",
-    "A ridge of 10 removes the peak: the error falls with width, and 600 features beat every unpenalised model",
-    tuned[60] < tuned[30] and tuned[600] < tuned[60] * 1.3 and tuned[600] < 0.8 * min(free.values()),
+    "A ridge of 10 removes the peak: the error falls from 30 to 60 to 600 features, below every unpenalised model",
+    tuned[600] < tuned[60] < tuned[30] and tuned[600] < 0.8 * min(free.values()),
     measured=f"ridge: at 30 {tuned[30]:.2f}, at 60 {tuned[60]:.2f}, at 600 {tuned[600]:.2f}",
 )
 
@@ -553,34 +530,40 @@ claim(
 r"""
 At 60 features exactly one solution goes through all 60 noisy points, and it has to bend wildly to do so. With 600 there are many, and
 least squares takes the shortest. So "parameters > samples = overfitting" is wrong, *and* "double descent says regularisation is
-obsolete" is wrong: the penalised curve is lower everywhere that matters.
+obsolete" is wrong: the well-penalised curve is
+lower from 30 features on. (One penalty does not fit all widths: at 600 its curve rises a little again.)
 """
 
 # %% [markdown]
 r"""
 ### Four patients, eleven remedies
 
-Real digits, 64 pixels. The network has one hidden ReLU layer of 128 units (C: 6) and 300 steps of AdamW. Test digits come from
-writers that training never saw.
+Real digits, 64 pixels. The network has one hidden tanh layer of 128 units (C: 3) and trains for 300 steps of AdamW. Test digits
+come from writers that training never saw; validation digits do not, so validation flatters.
 """
 
+
 # %%
-digits = load_digits()
-IMAGES, LABELS = torch.tensor(digits.images / 16, dtype=torch.float32), torch.tensor(digits.target)
+def shifted(images, generator):
+    """Each image (B, 8, 8) moved by -1, 0 or 1 pixels in both directions; paper comes in at the edge."""
+    row, column = torch.randint(0, 3, (2, len(images), 1), generator=generator) + torch.arange(8)  # (B, 8) each
+    return F.pad(images, (1, 1, 1, 1))[torch.arange(len(images))[:, None, None], row[:, :, None], column[:, None]]
+
+
 PATIENTS = {
     "A few labels": {"labels": 100},
-    "B wrong labels": {"labels": 600, "wrong": 0.3},
-    "C six units": {"labels": 1000, "width": 6},
-    "D moved camera": {"labels": 1000, "moved": True},
+    "B wrong labels": {"labels": 500, "wrong": 0.3},
+    "C three units": {"labels": 500, "width": 3},
+    "D moved camera": {"labels": 500, "move": shifted},
 }
 REMEDIES = {
     "nothing": {},
     "weight decay": {"decay": 1.0},
     "dropout": {"p": 0.3},
-    "input noise": {"noise": 0.2},
+    "input noise": {"augment": lambda images, generator: images + 0.2 * torch.randn(images.shape, generator=generator)},
     "label smoothing": {"smoothing": 0.1},
     "mixup": {"alpha": 1.0},
-    "shifts by a pixel": {"shift": True},
+    "shifts by a pixel": {"augment": shifted},
     "early stopping": {"stop": True},
     "network / 8": {"scale": 1 / 8},
     "network x 8": {"scale": 8},
@@ -588,14 +571,9 @@ REMEDIES = {
     "labels x 2": {"more": 2},
 }
 
-
 # %%
-def shifted(images, generator):
-    """Each image (B, 8, 8) moved by -1, 0 or 1 pixels in both directions; paper comes in at the edge."""
-    corner = torch.randint(0, 3, (2, len(images), 1), generator=generator) + torch.arange(8)  # (2, B, 8)
-    return F.pad(images, (1, 1, 1, 1))[
-        torch.arange(len(images))[:, None, None], corner[0][:, :, None], corner[1][:, None]
-    ]
+digits = load_digits()
+IMAGES, LABELS = torch.tensor(digits.images / 16, dtype=torch.float32), torch.tensor(digits.target)
 
 
 def corrupt(label, share, generator):
@@ -607,42 +585,40 @@ def corrupt(label, share, generator):
 def examine(patient, seed, more=1):
     """(images, labels) of training, validation (200) and test (510) for one draw of the labelled digits."""
     case, generator = PATIENTS[patient], torch.Generator().manual_seed(seed)
-    order = torch.randperm(TRAIN_IMAGES, generator=generator)
-    parts = {"train": order[: min(case["labels"] * more, TRAIN_IMAGES - 200)], "validation": order[-200:]}
+    order, move = torch.randperm(TRAIN_IMAGES, generator=generator), case.get("move", lambda images, generator: images)
+    parts = {"train": order[: case["labels"] * more], "validation": order[-200:]}
     data = {n: (IMAGES[i], corrupt(LABELS[i], case.get("wrong", 0), generator)) for n, i in parts.items()}
-    test = shifted(IMAGES[TRAIN_IMAGES:], generator) if case.get("moved", False) else IMAGES[TRAIN_IMAGES:]
-    return data | {"test": (test, LABELS[TRAIN_IMAGES:])}
+    return data | {"test": (move(IMAGES[TRAIN_IMAGES:], torch.Generator().manual_seed(seed)), LABELS[TRAIN_IMAGES:])}
 
 
-# %%
-def treated_loss(noise, smoothing, alpha, shift, generator):
-    """The loss of a batch after the remedies that act on data and targets."""
+def treated_loss(augment, smoothing, alpha, mix_labels, generator):
+    """The loss of a batch, after the remedies that act on inputs and targets."""
 
     def loss(model, batch):
         images, target = batch[0], regularisers.smooth_labels(batch[1], 10, smoothing)
-        if shift:
-            images = shifted(images, generator)
-        if noise > 0:
-            images = images + noise * torch.randn(images.shape, generator=generator)
+        images = images if augment is None else augment(images, generator)
         if alpha is not None:
-            images, target, _, _ = regularisers.mixup(images, target, alpha, generator)
+            mixed = regularisers.mixup(images, target, alpha, generator)
+            images, target = mixed.input, mixed.target if mix_labels else target
         return F.cross_entropy(model(images), target)
 
     return loss
 
 
-def treat(data, seed, width, decay=0.0, p=0.0, noise=0.0, smoothing=0.0, alpha=None, shift=False, stop=False, member=0):
-    """One network; returns its test probabilities and its history of accuracies."""
+# %%
+@functools.cache  # the first of "3 networks" is the one that got nothing
+def treat(patient, seed, member=0, more=1, scale=1.0, decay=0.0, p=0.0, stop=False, **on_batch):
+    """One network; returns its test probabilities and its history of losses and accuracies."""
+    data, width = examine(patient, seed, more), max(2, round(PATIENTS[patient].get("width", 128) * scale))
     torch.manual_seed(1000 * member + seed)
-    model = nn.Sequential(
-        nn.Flatten(), nn.Dropout(p), nn.Linear(64, width), nn.ReLU(), nn.Dropout(p), nn.Linear(width, 10)
-    )
+    layers = nn.Dropout(p), nn.Linear(64, width), nn.Tanh(), nn.Dropout(p), nn.Linear(width, 10)
+    model, settings = nn.Sequential(nn.Flatten(), *layers), {"steps": 300, "learning_rate": 5e-3, "evaluate_every": 20}
     keep = KeepBest(lambda model: {n: accuracy(model(x), y) for n, (x, y) in data.items()}, "validation")
-    loss = treated_loss(noise, smoothing, alpha, shift, torch.Generator().manual_seed(seed))
-    config = TrainConfig(
-        steps=300, batch_size=100, learning_rate=5e-3, weight_decay=decay, evaluate_every=20, seed=seed
+    remedy = {"augment": None, "smoothing": 0.0, "alpha": None, "mix_labels": True} | on_batch
+    loss = treated_loss(**remedy, generator=torch.Generator().manual_seed(seed))
+    history = fit(
+        model, data["train"], loss, TrainConfig(**settings, batch_size=100, weight_decay=decay, seed=seed), keep
     )
-    history = fit(model, data["train"], loss, config, keep)
     if stop:
         keep.restore(model)
     with torch.no_grad():
@@ -650,19 +626,13 @@ def treat(data, seed, width, decay=0.0, p=0.0, noise=0.0, smoothing=0.0, alpha=N
 
 
 # %%
-def prescribe(patient, seed, more=1, scale=1.0, members=1, **remedy):
-    """Test accuracy and the first network's history."""
-    data = examine(patient, seed, more)
-    width = max(2, round(PATIENTS[patient].get("width", 128) * scale))
-    runs = [treat(data, seed, width, member=member, **remedy) for member in range(members)]
-    return accuracy(torch.stack([p for p, _ in runs]).mean(0), data["test"][1]), runs[0][1]
+def prescribe(patient, seed, members=1, **remedy):
+    """Test accuracy, of the average where there are several networks, and the history of the first."""
+    runs = [treat(patient, seed, member, **remedy) for member in range(members)]
+    return accuracy(torch.stack([p for p, _ in runs]).mean(0), LABELS[TRAIN_IMAGES:]), runs[0][1]
 
 
-RECORDS = {
-    (patient, remedy): [prescribe(patient, seed, **settings) for seed in SEEDS]
-    for patient in PATIENTS
-    for remedy, settings in REMEDIES.items()
-}
+RECORDS = {(q, r): [prescribe(q, seed, **REMEDIES[r]) for seed in SEEDS] for q in PATIENTS for r in REMEDIES}
 
 # %% [markdown]
 r"""
@@ -695,79 +665,71 @@ explore(
     remedy=list(REMEDIES),
 )
 
-# %%
-change = torch.tensor(
-    [
-        [[100 * (t[0] - u[0]) for t, u in zip(RECORDS[q, r], RECORDS[q, "nothing"], strict=True)] for q in PATIENTS]
-        for r in REMEDIES
-    ]
-)[1:]  # (remedies, patients, seeds), points of test accuracy
-GAIN = {(q, r): change[j, i] for i, q in enumerate(PATIENTS) for j, r in enumerate(list(REMEDIES)[1:])}
-mean = change.mean(-1)
 
+# %%
+def gain(patient, remedy):
+    """Points of test accuracy won by the remedy, one a seed."""
+    pairs = zip(RECORDS[patient, remedy], RECORDS[patient, "nothing"], strict=True)
+    return torch.tensor([100 * (treated - untreated) for (treated, _), (untreated, _) in pairs])
+
+
+TREATED = list(REMEDIES)[1:]
+mean = torch.tensor([[gain(q, r).mean() for q in PATIENTS] for r in TREATED])
 fig, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
 ax.imshow(mean, cmap="PuOr_r", vmin=-12, vmax=12, aspect="auto")
 for row, column in itertools.product(range(11), range(4)):
-    ax.text(
-        column,
-        row,
-        f"{mean[row, column]:+.1f}",
-        ha="center",
-        va="center",
-        color="white" if abs(mean[row, column]) > 9 else "black",
-    )
+    points = mean[row, column].item()
+    ax.text(column, row, f"{points:+.1f}", ha="center", va="center", color="white" if abs(points) > 7 else "black")
 untreated = [np.mean([accuracy for accuracy, _ in RECORDS[q, "nothing"]]) for q in PATIENTS]
-ax.set(yticks=range(11), yticklabels=list(REMEDIES)[1:], xticks=range(4))
-ax.set_xticklabels([f"{q}\n(untreated {u:.2f})" for q, u in zip(PATIENTS, untreated, strict=True)], fontsize=9)
+columns = [f"{q}\n(untreated {u:.2f})" for q, u in zip(PATIENTS, untreated, strict=True)]
+ax.set(yticks=range(11), yticklabels=TREATED, xticks=range(4))
+ax.set_xticklabels(columns, fontsize=9)
 ax.set_title("change of test accuracy in points, mean of three seeds", fontsize=10)
 show(
     fig,
-    "Heat map of eleven remedies by four patients. Each patient has its own best remedy; for most cells the change is small.",
+    "Heat map of eleven remedies by four patients. Each patient has a best remedy of its own; most changes are small.",
 )
 
 # %%
-tricks = [r for r in REMEDIES if r not in ("nothing", "labels x 2")]
-best_trick = max((GAIN["A few labels", r].mean().item(), r) for r in tricks)
-doubled = GAIN["A few labels", "labels x 2"]
+A, B, C, D = PATIENTS
+best_trick = max((gain(A, r).mean().item(), r) for r in TREATED if r != "labels x 2")
+doubled = gain(A, "labels x 2").mean().item()
 claim(
     "C19.9",
-    "A: twice the labels gain more than any of the ten tricks, and over 3 points (mean of 3 seeds)",
-    doubled.mean().item() > best_trick[0] + 1 and doubled.mean().item() > 3,
-    measured=f"twice the labels {doubled.mean():+.1f} points, best trick {best_trick[1]} {best_trick[0]:+.1f}",
+    "A: twice the labels gain over 2 points, 1.5 more than any of the ten tricks (mean of 3 seeds)",
+    doubled > best_trick[0] + 1.5 and doubled > 2,
+    measured=f"twice the labels {doubled:+.1f} points, best trick {best_trick[1]} {best_trick[0]:+.1f}",
 )
-B_HELP = ("weight decay", "dropout", "input noise", "early stopping")
-helped = {r: GAIN["B wrong labels", r].mean().item() for r in B_HELP}
-larger = GAIN["B wrong labels", "network x 8"]
+helped = {r: gain(B, r).mean().item() for r in ("weight decay", "dropout", "input noise", "early stopping")}
+wider_b = gain(B, "network x 8").mean().item()
 claim(
     "C19.10",
-    "B: weight decay, dropout, input noise and early stopping each gain over 2 points; a larger network loses over 3 (3 seeds)",
-    min(helped.values()) > 2 and larger.max().item() < -3,
-    measured=", ".join(f"{r} {value:+.1f}" for r, value in helped.items()) + f", larger {larger.mean():+.1f}",
+    "B: weight decay, dropout, input noise and early stopping each gain over 2 points, a wider network gains nothing (mean of 3 seeds)",
+    min(helped.values()) > 2 and wider_b < 0.5,
+    measured=", ".join(f"{r} {value:+.1f}" for r, value in helped.items()) + f", wider {wider_b:+.1f}",
 )
-others = max(
-    (GAIN["C six units", r].mean().item(), r) for r in REMEDIES if r not in ("nothing", "network x 8", "3 networks")
-)
-wider, decayed = GAIN["C six units", "network x 8"], GAIN["C six units", "weight decay"]
+others = max((gain(C, r).mean().item(), r) for r in TREATED if r not in ("network x 8", "3 networks"))
+wider, decayed = gain(C, "network x 8").mean().item(), gain(C, "weight decay").mean().item()
 claim(
     "C19.11",
-    "C: a wider network gains more than every regulariser and more labels; weight decay loses (mean of 3 seeds)",
-    wider.mean().item() > others[0] + 3 and decayed.mean().item() < 0,
-    measured=f"wider {wider.mean():+.1f}, best of the others {others[1]} {others[0]:+.1f}, weight decay {decayed.mean():+.1f}",
+    "C: a wider network gains over 10 points more than any regulariser or more labels; weight decay loses (mean of 3 seeds)",
+    wider > others[0] + 10 and decayed < 0,
+    measured=f"wider {wider:+.1f}, best of the others {others[1]} {others[0]:+.1f}, weight decay {decayed:+.1f}",
 )
-moved = GAIN["D moved camera", "shifts by a pixel"]
-rest = max((GAIN["D moved camera", r].mean().item(), r) for r in REMEDIES if r not in ("nothing", "shifts by a pixel"))
+moved, rest = gain(D, "shifts by a pixel"), max((gain(D, r).mean().item(), r) for r in TREATED if "shift" not in r)
 claim(
     "C19.12",
-    "D: training on shifted digits gains over 30 points; no other remedy gains 10, twice the labels least of all (3 seeds)",
+    "D: training on shifted digits gains over 30 points in every seed; no other remedy gains 10 on average (3 seeds)",
     moved.min().item() > 30 and rest[0] < 10,
     measured=f"shifts at least {moved.min():+.1f}, next {rest[1]} {rest[0]:+.1f}",
 )
 
 # %% [markdown]
 r"""
-The bet everyone loses is A. Ten tricks, and none is worth a second batch of labels. Mixup even *costs* accuracy on this small clean set.
-The table is the answer to "how do you avoid overfitting": **there is no remedy, there is a diagnosis.** The same larger network is the cure
-for C and poison for B; the same weight decay helps B and hurts C; more of the same data does nothing for D.
+The bet everyone loses is A. One of eleven brings more than 2 points: ten tricks, and none is worth a second batch of labels; mixup brings nothing at all on this small clean set.
+(In C three averaged networks help as well: an average of three narrow networks *is* a wider one.) So the answer to "how do you avoid overfitting" is: **there is no remedy, there is a diagnosis.** The wider network is the cure for C and
+useless for B; the same weight decay helps B and hurts C; for D, twice as many of the same digits hardly help, because none of them
+is shifted.
 
 ### Exercise 19.4 · early_stop ●●○ 10 minutes
 
@@ -833,7 +795,7 @@ claim(
     "C19.13",
     "Four passes cost under 0.03 of test loss against one, 64 passes over 0.3 (3 seeds)",
     (without[1] - without[0]).abs().max().item() < 0.03 and (without[3] - without[0]).min().item() > 0.3,
-    measured=f"test loss {', '.join(f'{value:.2f}' for value in without.mean(1))} for {PASSES} passes".replace("]", ""),
+    measured=f"test loss {', '.join(f'{value:.2f}' for value in without.mean(1))} for {PASSES} passes",
 )
 claim(
     "C19.16",
@@ -935,7 +897,7 @@ def memorise(schedule, seed):
     config = TrainConfig(
         steps=600, batch_size=100, learning_rate=5e-3, weight_decay=0.0, schedule=schedule, evaluate_every=10, seed=seed
     )
-    history = fit(model, data["train"], treated_loss(0.0, 0.0, None, False, None), config, keep)
+    history = fit(model, data["train"], lambda model, batch: F.cross_entropy(model(batch[0]), batch[1]), config, keep)
     stopped = history["test"][history["validation"].index(keep.value)]
     return history["train"][-1], history["test"][-1], stopped
 
@@ -966,89 +928,54 @@ r"""
 
 It is the other way round: it makes the training set *harder*, so training fit goes down. Its dangers are others: a transform that
 changes the label, and a distribution that nobody will meet. Pixels shuffled anew for every batch show the first in its purest form:
-the network cannot even fit the training set.
+the network cannot even fit the training set. A milder form stands in the heat map: the shifts that cure D cost C accuracy, because three
+units cannot learn nine versions of every digit.
 """
 
 
 # %%
-def fit_gap(augment, seed):
-    """Training and test loss on patient A's 100 digits, both without augmentation."""
-    data, generator = examine("A few labels", seed), torch.Generator().manual_seed(seed)
-    torch.manual_seed(seed)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
-    config = TrainConfig(steps=300, batch_size=100, learning_rate=5e-3, weight_decay=0.0, seed=seed)
-    fit(
-        model,
-        data["train"],
-        lambda model, batch: F.cross_entropy(model(augment(batch[0], generator)), batch[1]),
-        config,
-    )
-    with torch.no_grad():
-        return [F.cross_entropy(model(data[part][0]), data[part][1]).item() for part in ("train", "test")]
+def shuffled(images, generator):
+    return images.flatten(1)[:, torch.randperm(64, generator=generator)]
 
 
-AUGMENT = {
-    "none": lambda x, generator: x,
-    "shift": shifted,
-    "shuffle pixels": lambda x, generator: x.flatten(1)[:, torch.randperm(64, generator=generator)],
-}
-fits = {name: torch.tensor([fit_gap(augment, seed) for seed in SEEDS]).T for name, augment in AUGMENT.items()}
-gaps = {name: test - train for name, (train, test) in fits.items()}
+AUGMENT = {"none": None, "shifts": shifted, "shuffled pixels": shuffled}
+runs = {n: [treat(A, s) if a is None else treat(A, s, augment=a) for s in SEEDS] for n, a in AUGMENT.items()}
+fitted = {n: torch.tensor([np.mean(history["loss"][-50:]) for _, history in r]) for n, r in runs.items()}
+tested = {n: torch.stack([F.nll_loss(p.log(), LABELS[TRAIN_IMAGES:]) for p, _ in r]) for n, r in runs.items()}
 claim(
     "C19.18",
-    "Shifts raise the training loss and shrink the gap to the test loss; shuffling pixels stops the fit itself (3 seeds)",
-    (fits["shift"][0] > fits["none"][0]).all()
-    and (gaps["shift"] < gaps["none"]).all()
-    and fits["shuffle pixels"][0].min().item() > 1,
-    measured=", ".join(f"{name}: train {f[0].mean():.2f}, test {f[1].mean():.2f}" for name, f in fits.items()),
+    "On 100 digits shifts raise the training loss and shrink the gap to the test loss; shuffling pixels stops the fit itself (3 seeds)",
+    (fitted["shifts"] > fitted["none"]).all()
+    and (tested["shifts"] - fitted["shifts"] < tested["none"] - fitted["none"]).all()
+    and fitted["shuffled pixels"].min().item() > 1,
+    measured=", ".join(f"{n}: training {fitted[n].mean():.2f}, test {tested[n].mean():.2f}" for n in AUGMENT),
 )
 
 # %% [markdown]
 r"""
 > **"Mixup blends two images", and "label smoothing makes the model calibrated".**
 
-Mixup blends two images *and their labels*; that is the point. Below: mean confidence minus accuracy on the test set (0 is calibrated, above 0
-over-confident), for patient A.
+Mixup blends two images *and their labels*; that is the point. And a network told to be at most 91 % sure is less sure: whether that is calibrated
+depends on how often it is right. (Müller et al., 2019, measured better calibration on large, over-confident networks.) Below, for patient A, mean confidence minus accuracy on the test set: above 0 is over-confident, below 0
+under-confident.
 """
 
 
 # %%
-def overconfidence(kind, seed):
-    """Mean confidence minus accuracy, and accuracy, on the test digits."""
-    data, generator = examine("A few labels", seed), torch.Generator().manual_seed(seed)
-
-    def loss(model, batch):
-        images, target = batch[0], regularisers.smooth_labels(batch[1], 10, 0.1 if kind == "label smoothing" else 0.0)
-        if "mixup" in kind:
-            mixed = regularisers.mixup(images, target, 1.0, generator)
-            images, target = mixed.input, mixed.target if kind == "mixup" else target
-        return F.cross_entropy(model(images), target)
-
-    torch.manual_seed(seed)
-    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
-    fit(
-        model,
-        data["train"],
-        loss,
-        TrainConfig(steps=300, batch_size=100, learning_rate=5e-3, weight_decay=0.0, seed=seed),
-    )
-    with torch.no_grad():
-        p = model(data["test"][0]).softmax(-1)
-    return p.amax(-1).mean().item() - accuracy(p, data["test"][1]), accuracy(p, data["test"][1])
-
-
-KINDS = ("nothing", "mixup", "mixup of inputs alone", "label smoothing")
-said = {kind: torch.tensor([overconfidence(kind, seed) for seed in SEEDS]) for kind in KINDS}
-bias = {kind: values[:, 0] for kind, values in said.items()}
-right = {kind: values[:, 1].mean().item() for kind, values in said.items()}
+KINDS = {r: REMEDIES[r] for r in ("nothing", "mixup", "label smoothing")} | {
+    "inputs alone": {"alpha": 1.0, "mix_labels": False}
+}
+said = {kind: torch.stack([treat(A, seed, 0, **remedy)[0] for seed in SEEDS]) for kind, remedy in KINDS.items()}
+right = {kind: np.mean([accuracy(p, LABELS[TRAIN_IMAGES:]) for p in seeds]) for kind, seeds in said.items()}
+bias = {kind: seeds.amax(-1).mean().item() - right[kind] for kind, seeds in said.items()}
 claim(
     "C19.19",
-    "Mixing inputs without labels and label smoothing leave the network under-confident by over 10 points, mixup under 10; mixup gains no accuracy",
-    max(bias["mixup of inputs alone"].mean().item(), bias["label smoothing"].mean().item()) < -0.10
-    and bias["mixup"].mean().abs().item() < 0.10
-    and bias["nothing"].mean().item() > 0.03
+    "Mixing inputs alone, or smoothing labels, leaves the network under-confident by over 10 points, mixup by less; mixup gains no accuracy (3 seeds)",
+    max(bias["inputs alone"], bias["label smoothing"]) < -0.10
+    and abs(bias["mixup"]) < 0.10
+    and bias["nothing"] > 0.03
     and right["mixup"] < right["nothing"] + 0.01,
-    measured=", ".join(f"{kind} {bias[kind].mean():+.2f} at accuracy {right[kind]:.2f}" for kind in KINDS),
+    measured=", ".join(f"{kind} {bias[kind]:+.2f} at accuracy {right[kind]:.2f}" for kind in KINDS),
 )
 
 # %% [markdown]
@@ -1130,7 +1057,7 @@ r"""
 10. Belkin et al. (2018), *Reconciling modern machine learning practice and the bias-variance trade-off*, arXiv:1812.11118; Nakkiran et al. (2020),
     *Optimal Regularization Can Mitigate Double Descent*, arXiv:2003.01897.
 11. Prechelt (1998), *Automatic early stopping using cross validation: quantifying the criteria*, doi:10.1016/S0893-6080(98)00010-0.
-12. Wager et al. (2013), *Dropout Training as Adaptive Regularization*, arXiv:1307.1493; Lakshminarayanan et al. (2016), *Deep Ensembles*,
+12. Foret et al. (2020), *Sharpness-Aware Minimization for Efficiently Improving Generalization*, arXiv:2010.01412; Wager et al. (2013), *Dropout Training as Adaptive Regularization*, arXiv:1307.1493; Lakshminarayanan et al. (2016), *Deep Ensembles*,
     arXiv:1612.01474: not built here.
 13. Muennighoff et al. (2023), *Scaling Data-Constrained Language Models*, arXiv:2305.16264: the constant $R^*$; Liu et al. (2025), *Drop Dropout on
     Single-Epoch Language Model Pretraining*, arXiv:2505.24788.
@@ -1178,8 +1105,7 @@ check(exercise.ista, proximal_descent)
 def early_stop(losses, patience, min_delta):
     best = 0
     for now, loss in enumerate(losses):
-        if loss < losses[best] - min_delta:
-            best = now
+        best = now if loss < losses[best] - min_delta else best
         if now - best >= patience:
             break
     return best
