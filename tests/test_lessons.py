@@ -38,7 +38,7 @@ def cells(lesson, kind=None):
 
 
 def code_lines(cell):
-    """Lines that are not blank and not part of a claim: a claim is a sentence with its measurement, not code to follow."""
+    """Lines that are not blank and not part of a claim: that is a sentence with its measurement, not code to follow."""
     tree = ast.parse(cell.source)
     claims = [node for node in tree.body if isinstance(node, ast.Expr) and _calls(node.value) == "claim"]
     said = {line for node in claims for line in range(node.lineno, node.end_lineno + 1)}

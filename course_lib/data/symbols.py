@@ -59,8 +59,8 @@ def make_symbol_pairs(count: int, *, rule: str, seed: int, noise: float = 0.6, w
 def make_matching_pairs(count: int, *, things: int, seed: int, noise: float = 0.2) -> SymbolPairs:
     """Image and text each show one of `things` as a noisy one-hot vector (D = things); label 1: both show the same.
 
-    Half of the texts are copied from the image; of the rest one in `things` matches by luck. This is image-text matching
-    with everything but the matching taken away.
+    Half of the texts are copied from the image; of the rest one in `things` matches by luck. This is image-text
+    matching with everything but the matching taken away.
     """
     if things < 2:
         raise ValueError(f"{things} things leave nothing to tell apart; try 2 or more")

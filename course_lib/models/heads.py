@@ -35,7 +35,7 @@ class FuseThenHead(nn.Module):
         self.encode_image = nn.Identity() if encode_image is None else encode_image
         self.encode_text = nn.Identity() if encode_text is None else encode_text
 
-    def forward(self, image: Float[Tensor, "B *image"], text: Float[Tensor, "B *text"]) -> Float[Tensor, "B K"]:
+    def forward(self, image: Float[Tensor, "B ..."], text: Float[Tensor, "B ..."]) -> Float[Tensor, "B K"]:
         """Logits of K classes."""
         fused = self.fuse(self.encode_image(image), self.encode_text(text))
         return self.head(getattr(fused, "fused", fused))
@@ -51,6 +51,6 @@ class AddLogits(nn.Module):
         super().__init__()
         self.image_model, self.text_model = image_model, text_model
 
-    def forward(self, image: Float[Tensor, "B *image"], text: Float[Tensor, "B *text"]) -> Float[Tensor, "B K"]:
+    def forward(self, image: Float[Tensor, "B ..."], text: Float[Tensor, "B ..."]) -> Float[Tensor, "B K"]:
         """Logits of K classes."""
         return self.image_model(image) + self.text_model(text)
