@@ -14,7 +14,7 @@ class ClaimFailed(AssertionError):
 def claim(id: str, sentence: str, condition: object, *, measured: str = "") -> None:
     """Print the claim if `condition` holds, raise `ClaimFailed` if not.
 
-    id: the curriculum's number, such as "C07.2"; the question bank points at it.
+    id: lesson and number, such as "C07.2"; the question bank points at it.
     condition: one boolean (a Python, NumPy or one-element torch bool). A number is refused: 0.51 is always "true".
     measured: the figures behind the sentence, with units; it must not hold a closing bracket.
 
