@@ -1,4 +1,4 @@
-"""Exercises of lesson 17: a step of AdamW, a step of Adadelta, clipping by the global norm, which parameters decay."""
+"""Exercises of lesson 17: a step of AdamW, a step of Adadelta, which parameters decay, clipping by the global norm."""
 
 import torch
 from torch import nn
@@ -36,11 +36,19 @@ def adamw_leaves_its_inputs(adamw_step):
 def adamw_starts_with_one_learning_rate(adamw_step):
     step = _first_step(adamw_step, 5.0)
     assert not 3.1 < step < 3.2, "the first step is 3.16 lr: divide m by 1 - beta1^t and v by 1 - beta2^t"
+    assert step > 0, f"the first step with gradient 5 goes uphill, {step:.3f} lr: subtract it from the weight"
+    assert not (abs(step - 0.2) < 1e-3 or abs(step - 5**0.5) < 1e-3), (
+        f"the first step depends on the gradient's size, {step:.3f} lr: v averages the *square*, and its *root* divides"
+    )
+    assert not (abs(step - 0.1) < 1e-3 or abs(step - 1000**0.5) < 0.1), (
+        f"the first step is {step:.3f} lr: one of the two averages is not corrected"
+    )
     assert 0.999 < step < 1.001, f"the first step with gradient 5 should be 1 lr, got {step:.3f} lr: t counts from 1"
 
 
 def adamw_puts_eps_beside_the_root(adamw_step):
     step = _first_step(adamw_step, 1e-6)
+    assert not 0.7 < step < 0.8, "you add eps to the root of v before v is corrected: correct v first"
     assert abs(step - 1 / 1.01) < 1e-6, "with a gradient of 1e-6 eps matters: it is added after the root, not inside it"
 
 
@@ -52,6 +60,16 @@ def adamw_decays_beside_the_step(adamw_step):
         "with a gradient of 0 m must stay 0: the decay got into the gradient, that is Adam + L2"
     )
     assert torch.allclose(moved, weight * (1 - 0.1 * 0.5)), "with a gradient of 0 the weight shrinks by 1 - lr * decay"
+
+
+def adamw_returns_raw_averages(adamw_step):
+    gradient = _tensors()[1]
+    zero = torch.zeros_like(gradient)
+    _, m, v = adamw_step(zero, gradient, zero, zero, 1, **SETTINGS)
+    assert torch.allclose(m, 0.1 * gradient) and torch.allclose(v, 0.001 * gradient**2), (
+        "from 0, m must come back as (1 - beta1) * gradient and v as (1 - beta2) * gradient**2: return weight, m, v in "
+        "this order, without the corrections, which belong to this step only"
+    )
 
 
 def adamw_is_that_of_torch(adamw_step):
@@ -83,11 +101,19 @@ def _adamw_in_place(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
     return weight * (1 - lr * weight_decay) - lr * step, m, v
 
 
-def _adamw_eps_inside(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
-    m = betas[0] * m + (1 - betas[0]) * gradient
-    v = betas[1] * v + (1 - betas[1]) * gradient**2
-    step = (m / (1 - betas[0] ** t)) / (v / (1 - betas[1] ** t) + eps).sqrt()
-    return weight * (1 - lr * weight_decay) - lr * step, m, v
+def _adamw_with(step):
+    """The reference with another step, made of m, v, t, the betas and eps."""
+
+    def step_of(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
+        m, v = _adamw(weight, gradient, m, v, t, lr, betas, eps, weight_decay)[1:]
+        return weight * (1 - lr * weight_decay) - lr * step(m, v, t, betas, eps), m, v
+
+    return step_of
+
+
+def _adamw_keeps_corrected(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
+    moved, m, v = _adamw(weight, gradient, m, v, t, lr, betas, eps, weight_decay)
+    return moved, m / (1 - betas[0] ** t), v / (1 - betas[1] ** t)
 
 
 def _adamw_decays_last(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
@@ -104,6 +130,7 @@ adamw_step = Exercise(
         adamw_starts_with_one_learning_rate,
         adamw_puts_eps_beside_the_root,
         adamw_decays_beside_the_step,
+        adamw_returns_raw_averages,
         adamw_is_that_of_torch,
     ),
     reference=_adamw,
@@ -111,8 +138,20 @@ adamw_step = Exercise(
         "return the new weight, m and v": lambda *a, **k: _adamw(*a, **k)[:1],
         "leave the inputs alone": _adamw_in_place,
         "divide m by 1 - beta1^t": lambda w, g, m, v, t, **k: _adamw(w, g, m, v, 10**6, **k),
+        "subtract it from the weight": lambda w, g, m, v, t, **k: (
+            2 * w - _adamw(w, g, m, v, t, **k)[0],
+            *_adamw(w, g, m, v, t, **k)[1:],
+        ),
+        "v averages the *square*": _adamw_with(
+            lambda m, v, t, b, eps: m / (1 - b[0] ** t) / (v / (1 - b[1] ** t) + eps)
+        ),
+        "one of the two averages": _adamw_with(lambda m, v, t, b, eps: m / (1 - b[0] ** t) / (v.sqrt() + eps)),
+        "correct v first": _adamw_with(
+            lambda m, v, t, b, eps: m / (1 - b[0] ** t) * (1 - b[1] ** t) ** 0.5 / (v.sqrt() + eps)
+        ),
+        "without the corrections": _adamw_keeps_corrected,
         "t counts from 1": lambda w, g, m, v, t, **k: _adamw(w, g, m, v, t + 1, **k),
-        "not inside it": _adamw_eps_inside,
+        "not inside it": _adamw_with(lambda m, v, t, b, eps: m / (1 - b[0] ** t) / (v / (1 - b[1] ** t) + eps).sqrt()),
         "that is Adam + L2": lambda w, g, m, v, t, weight_decay, **k: _adamw(
             w, g + weight_decay * w, m, v, t, weight_decay=0.0, **k
         ),
@@ -149,7 +188,9 @@ def adadelta_returns_three(adadelta_step):
 
 def adadelta_starts_from_eps(adadelta_step):
     zero, gradient = torch.zeros(1, dtype=torch.float64), torch.tensor([2.0], dtype=torch.float64)
-    step, square, _ = adadelta_step(gradient, zero, zero, rho=0.9, eps=1e-6)
+    step, square, moved = adadelta_step(gradient, zero, zero, rho=0.9, eps=1e-6)
+    swapped = abs(moved.item() - 0.4) < 1e-9 < abs(square.item() - 0.4)
+    assert not swapped, "the averages came back in the other order: return step, square, moved"
     assert abs(square.item() - 0.4) < 1e-9, "the average of squares takes in 1 - rho of the new square"
     assert step.item() > 0, "with an average of moves of 0 the first step must not be 0: eps belongs inside both roots"
     right = 2 * (1e-6 / (0.4 + 1e-6)) ** 0.5
@@ -162,9 +203,15 @@ def adadelta_starts_from_eps(adadelta_step):
 def adadelta_has_the_unit_of_the_weight(adadelta_step):
     gradient, (square, moved) = torch.full((3, 2), 2.0, dtype=torch.float64), _averages()
     step, _, _ = adadelta_step(gradient, square, moved, rho=0.9, eps=1e-12)
+    assert step.min() > 0, "with a positive gradient return a positive step: the caller subtracts it"
     louder, _, _ = adadelta_step(1000 * gradient, 1e6 * square, moved, rho=0.9, eps=1e-12)
     assert torch.allclose(step, louder), (
-        "a loss 1,000 times as large must give the same step: moves above, gradients below the line, not the reverse"
+        "a loss 1,000 times as large must give the same step: the root of moves above, that of squares below the line, "
+        "not the reverse"
+    )
+    farther, _, _ = adadelta_step(gradient, square, 1e6 * moved, rho=0.9, eps=1e-12)
+    assert torch.allclose(farther, 1000 * step), (
+        "when past moves were 1,000 times as large the step must be too: the root of moved stands above the line"
     )
 
 
@@ -225,6 +272,9 @@ adadelta_step = Exercise(
         "return step, square, moved": lambda *a, **k: _adadelta(*a, **k)[:2],
         "wrote into its inputs": lambda g, s, m, rho, eps: _adadelta(g, s.mul_(rho), m, rho, eps),
         "not the reverse": _adadelta_with(above=lambda s, m, eps: s + eps, below=lambda s, m, eps: m + eps),
+        "the caller subtracts it": lambda *a, **k: (-_adadelta(*a, **k)[0], *_adadelta(*a, **k)[1:]),
+        "when past moves were": _adadelta_with(above=lambda s, m, eps: torch.ones_like(m)),
+        "in the other order": lambda *a, **k: tuple(_adadelta(*a, **k)[i] for i in (0, 2, 1)),
         "takes in 1 - rho of the new square": _adadelta_with(share=1.0),
         "eps belongs inside both roots": _adadelta_with(above=lambda s, m, eps: m),
         "square with the new gradient in it": _adadelta_with(below=lambda s, m, eps: s + eps),
@@ -243,7 +293,129 @@ adadelta_step = Exercise(
     minutes=12,
 )
 
-# --- 17.3 clip_global_norm ----------------------------------------------------------------------------------------
+# --- 17.3 param_groups --------------------------------------------------------------------------------------------
+
+
+class _Parts(nn.Module):
+    """One of everything; the gain of `grid` has two axes, `embed` is a matrix, `frozen` does not train."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.linear, self.conv = nn.Embedding(11, 6), nn.Linear(6, 4), nn.Conv1d(4, 3, 2)
+        self.grid, self.rms, self.frozen = nn.LayerNorm((3, 5)), nn.RMSNorm(4), nn.Linear(4, 2)
+        self.scale = nn.Parameter(torch.tensor(2.0))
+        self.frozen.requires_grad_(False)
+
+
+def _sorted(param_groups, model=None):
+    """Names of the parameters that decay and of those that do not, duplicates included."""
+    model = _Parts() if model is None else model
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    lists = {True: [], False: []}
+    for group in param_groups(model, 0.1):
+        lists[group["weight_decay"] > 0] += [names[id(parameter)] for parameter in group["params"]]
+    return lists[True], lists[False]
+
+
+def groups_hold_everything_once(param_groups):
+    groups = param_groups(_Parts(), 0.1)
+    rates = sorted((group.get("weight_decay", "none") for group in groups), key=str)
+    assert rates == [0.0, 0.1], f"return two groups, one with weight_decay 0.1 and one with 0.0; got {rates}"
+    decaying, exempt = _sorted(param_groups)
+    held = decaying + exempt
+    assert not [name for name in held if name.startswith("frozen")], "frozen weights (requires_grad False) do not train"
+    assert len(held) == len(set(held)), "a parameter stands in two groups; torch would refuse that"
+    trained = {name for name, parameter in _Parts().named_parameters() if parameter.requires_grad}
+    assert set(held) == trained, f"not in any group, so never trained: {sorted(trained - set(held))}"
+
+
+def groups_exempt_vectors(param_groups):
+    decaying, _ = _sorted(param_groups)
+    assert "linear.bias" not in decaying, (
+        "linear.bias decays: a bias multiplies no input, so shrinking it restrains nothing"
+    )
+    assert not {"rms.weight", "scale"} & set(decaying), (
+        "the gain of a norm or a learned scale decays; its name has no bias"
+    )
+
+
+def groups_exempt_embeddings(param_groups):
+    decaying, _ = _sorted(param_groups)
+    assert "embed.weight" not in decaying, "embed.weight decays: rows of rare tokens would shrink without being seen"
+
+
+def groups_exempt_norms_of_two_axes(param_groups):
+    decaying, _ = _sorted(param_groups)
+    assert "grid.weight" not in decaying, (
+        "grid.weight is the gain of a LayerNorm over two axes: ask the module, not dim()"
+    )
+
+
+def groups_decay_the_rest(param_groups):
+    decaying, _ = _sorted(param_groups)
+    assert set(decaying) == {"linear.weight", "conv.weight"}, (
+        f"the weights of linear and conv should decay, these do: {sorted(decaying)}; matrices are what decay is for"
+    )
+
+
+def _group(model, weight_decay, exempt_kinds=(nn.Embedding, nn.LayerNorm, nn.RMSNorm), decays=lambda p: p.dim() >= 2):
+    exempt = {id(p) for module in model.modules() if isinstance(module, exempt_kinds) for p in module.parameters()}
+    trained = [p for p in model.parameters() if p.requires_grad]
+    chosen = [p for p in trained if decays(p) and id(p) not in exempt]
+    rest = [p for p in trained if id(p) not in {id(p) for p in chosen}]
+    return [{"params": chosen, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def _group_by_name(model, weight_decay):
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    chosen = [p for name, p in trained.items() if "bias" not in name]
+    rest = [p for name, p in trained.items() if "bias" in name]
+    return [{"params": chosen, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def _group_twice(model, weight_decay):
+    chosen, rest = _group(model, weight_decay)
+    return [chosen, {"params": [*rest["params"], *chosen["params"][:1]], "weight_decay": 0.0}]
+
+
+def _group_forgets(model, weight_decay):
+    chosen, rest = _group(model, weight_decay)
+    return [chosen, {"params": [p for p in rest["params"] if p.dim() == 1], "weight_decay": 0.0}]
+
+
+param_groups = Exercise(
+    id="17.3 param_groups",
+    task="Write param_groups(model, weight_decay) -> two dicts with 'params' and 'weight_decay' for AdamW: weights "
+    "of layers decay; biases, gains of norms, embeddings, anything under two axes do not; frozen ones stay out.",
+    stages=(
+        groups_hold_everything_once,
+        groups_exempt_vectors,
+        groups_exempt_embeddings,
+        groups_exempt_norms_of_two_axes,
+        groups_decay_the_rest,
+    ),
+    reference=_group,
+    mutants={
+        "return two groups": lambda model, decay: _group(model, decay)[:1],
+        "do not train": lambda model, decay: _group(model.requires_grad_(True), decay),
+        "stands in two groups": _group_twice,
+        "never trained": _group_forgets,
+        "a bias multiplies no input": lambda model, decay: _group(model, decay, decays=lambda p: True),
+        "its name has no bias": _group_by_name,
+        "without being seen": lambda model, decay: _group(model, decay, (nn.LayerNorm, nn.RMSNorm)),
+        "ask the module": lambda model, decay: _group(model, decay, (nn.Embedding,)),
+        "matrices are what decay is for": lambda model, decay: _group(model, decay, decays=lambda p: p.dim() == 2),
+    },
+    hints=(
+        "Two questions for each parameter: how many axes has it, and which module owns it?",
+        "Collect id(p) of the parameters of every nn.Embedding, nn.LayerNorm and nn.RMSNorm in model.modules().",
+        "decays = p.dim() >= 2 and id(p) not in exempt; skip parameters with requires_grad False.",
+    ),
+    difficulty=2,
+    minutes=10,
+)
+
+# --- 17.4 clip_global_norm ----------------------------------------------------------------------------------------
 
 
 def _gradients(scale=1.0):
@@ -296,7 +468,7 @@ def _clip(gradients, limit):
 
 
 clip_global_norm = Exercise(
-    id="17.3 clip_global_norm",
+    id="17.4 clip_global_norm",
     task="Write clip_global_norm(gradients, limit) -> list of gradients, scaled by one factor so that their joint L2 "
     "norm is at most `limit`; gradients that are short enough stay as they are.",
     stages=(
@@ -327,124 +499,4 @@ clip_global_norm = Exercise(
     minutes=8,
 )
 
-# --- 17.4 param_groups --------------------------------------------------------------------------------------------
-
-
-class _Parts(nn.Module):
-    """One of everything; the gain of `grid` has two axes, `embed` is a matrix, `frozen` does not train."""
-
-    def __init__(self):
-        super().__init__()
-        self.embed, self.linear, self.conv = nn.Embedding(11, 6), nn.Linear(6, 4), nn.Conv1d(4, 3, 2)
-        self.grid, self.rms, self.frozen = nn.LayerNorm((3, 5)), nn.RMSNorm(4), nn.Linear(4, 2)
-        self.scale = nn.Parameter(torch.tensor(2.0))
-        self.frozen.requires_grad_(False)
-
-
-def _sorted(param_groups, model=None):
-    """Names of the parameters that decay and of those that do not, duplicates included."""
-    model = _Parts() if model is None else model
-    names = {id(parameter): name for name, parameter in model.named_parameters()}
-    lists = {True: [], False: []}
-    for group in param_groups(model, 0.1):
-        lists[group["weight_decay"] > 0] += [names[id(parameter)] for parameter in group["params"]]
-    return lists[True], lists[False]
-
-
-def groups_hold_everything_once(param_groups):
-    groups = param_groups(_Parts(), 0.1)
-    rates = sorted(group["weight_decay"] for group in groups)
-    assert rates == [0.0, 0.1], f"return two groups, one with weight_decay 0.1 and one with 0.0; got {rates}"
-    decaying, exempt = _sorted(param_groups)
-    held = decaying + exempt
-    assert not [name for name in held if name.startswith("frozen")], "frozen weights (requires_grad False) do not train"
-    assert len(held) == len(set(held)), "a parameter stands in two groups; torch would refuse that"
-    trained = {name for name, parameter in _Parts().named_parameters() if parameter.requires_grad}
-    assert set(held) == trained, f"not in any group, so never trained: {sorted(trained - set(held))}"
-
-
-def groups_exempt_vectors(param_groups):
-    decaying, _ = _sorted(param_groups)
-    assert "linear.bias" not in decaying, "linear.bias decays: a bias has no directions to shrink"
-    assert not {"rms.weight", "scale"} & set(decaying), (
-        "the gain of a norm or a learned scale decays; its name has no bias"
-    )
-
-
-def groups_exempt_embeddings(param_groups):
-    decaying, _ = _sorted(param_groups)
-    assert "embed.weight" not in decaying, "embed.weight decays: rows of rare tokens would shrink without being seen"
-
-
-def groups_exempt_norms_of_two_axes(param_groups):
-    decaying, _ = _sorted(param_groups)
-    assert "grid.weight" not in decaying, (
-        "grid.weight is the gain of a LayerNorm over two axes: ask the module, not dim()"
-    )
-
-
-def groups_decay_the_rest(param_groups):
-    decaying, _ = _sorted(param_groups)
-    assert set(decaying) == {"linear.weight", "conv.weight"}, (
-        f"the weights of linear and conv should decay, these do: {sorted(decaying)}; matrices are what decay is for"
-    )
-
-
-def _group(model, weight_decay, exempt_kinds=(nn.Embedding, nn.LayerNorm, nn.RMSNorm), decays=lambda p: p.dim() >= 2):
-    exempt = {id(p) for module in model.modules() if isinstance(module, exempt_kinds) for p in module.parameters()}
-    trained = [p for p in model.parameters() if p.requires_grad]
-    chosen = [p for p in trained if decays(p) and id(p) not in exempt]
-    rest = [p for p in trained if id(p) not in {id(p) for p in chosen}]
-    return [{"params": chosen, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
-
-
-def _group_by_name(model, weight_decay):
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    chosen = [p for name, p in trained.items() if "bias" not in name]
-    rest = [p for name, p in trained.items() if "bias" in name]
-    return [{"params": chosen, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
-
-
-def _group_twice(model, weight_decay):
-    chosen, rest = _group(model, weight_decay)
-    return [chosen, {"params": [*rest["params"], *chosen["params"][:1]], "weight_decay": 0.0}]
-
-
-def _group_forgets(model, weight_decay):
-    chosen, rest = _group(model, weight_decay)
-    return [chosen, {"params": [p for p in rest["params"] if p.dim() == 1], "weight_decay": 0.0}]
-
-
-param_groups = Exercise(
-    id="17.4 param_groups",
-    task="Write param_groups(model, weight_decay) -> two dicts with 'params' and 'weight_decay' for AdamW: weights "
-    "of layers decay; biases, gains of norms, embeddings, anything under two axes do not; frozen ones stay out.",
-    stages=(
-        groups_hold_everything_once,
-        groups_exempt_vectors,
-        groups_exempt_embeddings,
-        groups_exempt_norms_of_two_axes,
-        groups_decay_the_rest,
-    ),
-    reference=_group,
-    mutants={
-        "return two groups": lambda model, decay: _group(model, decay)[:1],
-        "do not train": lambda model, decay: _group(model.requires_grad_(True), decay),
-        "stands in two groups": _group_twice,
-        "never trained": _group_forgets,
-        "a bias has no directions": lambda model, decay: _group(model, decay, decays=lambda p: True),
-        "its name has no bias": _group_by_name,
-        "without being seen": lambda model, decay: _group(model, decay, (nn.LayerNorm, nn.RMSNorm)),
-        "ask the module": lambda model, decay: _group(model, decay, (nn.Embedding,)),
-        "matrices are what decay is for": lambda model, decay: _group(model, decay, decays=lambda p: p.dim() == 2),
-    },
-    hints=(
-        "Two questions for each parameter: how many axes has it, and which module owns it?",
-        "Collect id(p) of the parameters of every nn.Embedding, nn.LayerNorm and nn.RMSNorm in model.modules().",
-        "decays = p.dim() >= 2 and id(p) not in exempt; skip parameters with requires_grad False.",
-    ),
-    difficulty=2,
-    minutes=10,
-)
-
-EXERCISES = (adamw_step, adadelta_step, clip_global_norm, param_groups)
+EXERCISES = (adamw_step, adadelta_step, param_groups, clip_global_norm)

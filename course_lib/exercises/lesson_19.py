@@ -125,6 +125,7 @@ dropout = Exercise(
 
 def path_rests_in_eval_mode(drop_path):
     got = drop_path(_numbers(6, 5), 0.5, False, _coin())
+    assert got is not None, "nothing came back in eval mode: return the branch"
     assert torch.equal(got, _numbers(6, 5)), "at inference every block runs in full: return the branch as it is"
 
 
@@ -132,6 +133,12 @@ def path_keeps_any_shape(drop_path):
     for shape in ((7,), (7, 5), (7, 5, 3), (7, 4, 3, 2)):
         got = tuple(drop_path(_numbers(*shape), 0.5, True, _coin()).shape)
         assert got == shape, f"{shape} became {got}: the coins need shape (B, 1, ...) with as many axes as the branch"
+
+
+def path_leaves_its_input_alone(drop_path):
+    branch = _numbers(30, 4)
+    drop_path(branch, 0.5, True, _coin())
+    assert torch.equal(branch, _numbers(30, 4)), "the branch itself was changed: make a new tensor"
 
 
 def path_drops_whole_examples(drop_path):
@@ -155,6 +162,12 @@ def path_keeps_the_mean(drop_path):
     )
 
 
+def path_uses_the_generator(drop_path):
+    first, again, other = (drop_path(_numbers(40, 3), 0.5, True, _coin(seed)) for seed in (1, 1, 2))
+    assert torch.equal(first, again), "one seed, two results: the coins must come from `generator`"
+    assert not torch.equal(first, other), "another seed gave the same coins: do not seed inside"
+
+
 def _drop_path(branch, p, train, generator):
     if not train or p == 0:
         return branch
@@ -173,13 +186,16 @@ def _rows(x):
 drop_path = Exercise(
     id="19.2 drop_path",
     task="Write drop_path(branch, p, train, generator): (B, ...) -> (B, ...). In training each example's branch is 0 "
-    "with probability p and otherwise divided by 1 - p, one coin per example; in eval mode it comes back as it is.",
+    "with probability p and otherwise divided by 1 - p, one coin per example from `generator`; in eval mode it comes "
+    "back as it is.",
     stages=(
         path_rests_in_eval_mode,
         path_keeps_any_shape,
+        path_leaves_its_input_alone,
         path_drops_whole_examples,
         path_tosses_per_example,
         path_keeps_the_mean,
+        path_uses_the_generator,
     ),
     reference=_drop_path,
     mutants={
@@ -190,6 +206,10 @@ drop_path = Exercise(
         "p is the share to drop": _path_with(_rows, keep=lambda coins, p: coins < p),
         "came back 1.00 times as large": _path_with(_rows, scale=lambda p: 1),
         "came back 0.80 times as large": _path_with(_rows, scale=lambda p: 1 - p),
+        "the branch itself was changed": lambda branch, p, train, generator: (
+            branch.copy_(_drop_path(branch, p, train, generator)) if train else branch
+        ),
+        "the coins must come from `generator`": lambda branch, p, train, generator: _drop_path(branch, p, train, None),
     },
     hints=(
         "It is dropout with another mask shape. Which axes of the mask have length 1?",
@@ -229,26 +249,28 @@ def ista_keeps_useless_weights_at_zero(ista):
     features, target = _regression()
     limit = (features.T @ target / 30).abs().max().item()
     got = ista(features, target, 1.01 * limit, 0.05, 7)
-    assert (got == 0).all(), "a penalty above every correlation must keep all weights at exactly 0: no sub-gradient"
+    assert (got == 0).all(), (
+        "a penalty above every correlation must keep all weights at exactly 0: soft-threshold after each gradient step"
+    )
 
 
 def ista_shrinks_both_signs(ista):
     features, target = _regression()
-    got = ista(features, target, 0.3, 0.1, 1)
-    step = 0.1 * features.T @ target / 30
-    assert (got[step < -0.1] < 0).all(), "a clearly negative weight vanished: shrink |w| and give the sign back"
-    assert (got[step.abs() > 0.1].abs() < step[step.abs() > 0.1].abs()).all(), (
+    got = ista(features, target, 0.1, 0.5, 1)  # a threshold of 0.1 would leave the large weights alive, too
+    step = 0.5 * features.T @ target / 30
+    assert (got[step < -0.2] < 0).all(), "a clearly negative weight vanished: shrink |w| and give the sign back"
+    assert (got[step.abs() > 0.2].abs() < step[step.abs() > 0.2].abs()).all(), (
         "survivors kept their full size: soft-thresholding shrinks them, too"
     )
 
 
 def ista_thresholds_by_rate_times_penalty(ista):
     features, target = _regression()
-    step = 0.1 * features.T @ target / 30
-    got = ista(features, target, 0.3, 0.1, 1)
+    step = 0.5 * features.T @ target / 30
+    got = ista(features, target, 0.1, 0.5, 1)
     lost = (step.abs() - got.abs())[got != 0]
-    assert torch.allclose(lost, torch.full_like(lost, 0.03)), (
-        f"one step took {lost.mean().item():.2f} off each weight; rate * penalty is 0.1 * 0.3 = 0.03"
+    assert torch.allclose(lost, torch.full_like(lost, 0.05)), (
+        f"one step took {lost.mean().item():.2f} off each weight; rate * penalty is 0.5 * 0.1 = 0.05"
     )
 
 
@@ -301,10 +323,10 @@ ista = Exercise(
         "start from zeros": _ista_with(start=0.1),
         "went uphill": _ista_with(scale=-1.0),
         "the loss is a mean": _ista_with(scale=30.0),
-        "no sub-gradient": _sub_gradient,
+        "soft-threshold after each gradient step": _sub_gradient,
         "give the sign back": _ista_with(shrink=lambda moved, t: (moved - t).clamp_min(0)),
         "survivors kept their full size": _ista_with(shrink=lambda moved, t: moved * (moved.abs() > t)),
-        "rate * penalty is": lambda x, y, penalty, rate, steps: _ista(x, y, penalty / rate * 0.15, rate, steps),
+        "rate * penalty is": lambda x, y, penalty, rate, steps: _ista(x, y, penalty / rate, rate, steps),
         "at the newest weights": _ista_with(fresh=False),
     },
     hints=(
@@ -342,6 +364,7 @@ def stop_does_not_look_ahead(early_stop):
 
 
 def stop_asks_for_a_real_gain(early_stop):
+    _stops(early_stop, [5.0, 3.0, 3.0, 3.0, 1.0], 2, 0.0, 1, "a tie is no improvement")
     _stops(early_stop, [5.0, 5.2, 5.4, 5.6], 2, 0.5, 0, "worse is never better: the sign of min_delta")
     _stops(early_stop, [5.0, 4.9, 4.8, 4.7], 2, 0.5, 0, "gains below min_delta do not count")
     _stops(early_stop, [5.0, 4.7, 4.4, 4.1], 3, 0.5, 2, "small gains add up: compare with the best, not the previous")
@@ -387,6 +410,9 @@ early_stop = Exercise(
         "starts the waiting again": lambda *case: _stop_with(*case, resets=False),
         "the run was over": lambda losses, patience, min_delta: losses.index(min(losses)),
         "gains below min_delta": lambda losses, patience, min_delta: _stop_with(losses, patience, 0.0),
+        "a tie is no improvement": lambda losses, patience, min_delta: _stop_with(
+            losses, patience, min_delta, better=lambda now, best: losses[now] <= losses[best] - min_delta
+        ),
         "the sign of min_delta": lambda losses, patience, min_delta: _stop_with(losses, patience, -min_delta),
         "not the previous": _previous,
     },

@@ -53,6 +53,14 @@ def ig_takes_the_middle(integrated_gradients):
     )
 
 
+def ig_starts_at_the_baseline(integrated_gradients):
+    x, baseline = 1 + _normal(3, 5).abs(), _normal(3, 5, seed=1)
+    got = integrated_gradients(_cubic, x, baseline, 100)
+    assert torch.allclose(got, x**3 - baseline**3, rtol=0.01, atol=0.01), (
+        "wrong as soon as the baseline is not 0: the points are baseline + share * (x - baseline), not share * x"
+    )
+
+
 def _path_gradient(score, x, baseline, share):
     point = (baseline + share * (x - baseline)).detach().requires_grad_()
     return torch.autograd.grad(score(point).sum(), point)[0]
@@ -66,6 +74,11 @@ def _integrated(shares, times_difference=True):
     return integrated_gradients
 
 
+def _from_zero(score, x, baseline, steps):
+    mean = sum(_path_gradient(score, x, torch.zeros_like(x), share) for share in _middles(steps)) / steps
+    return mean * (x - baseline)
+
+
 def _middles(steps):
     return [(k + 0.5) / steps for k in range(steps)]
 
@@ -74,7 +87,13 @@ integrated_gradients = Exercise(
     id="29.1 integrated_gradients",
     task="Write integrated_gradients(score, x, baseline, steps): (B, D) -> (B, D). score maps (B, D) to (B,). Average "
     "the gradient over the middles of `steps` equal steps from the baseline to x, times (x - baseline).",
-    stages=(ig_keeps_shape, ig_uses_the_difference, ig_walks_the_path, ig_takes_the_middle),
+    stages=(
+        ig_keeps_shape,
+        ig_uses_the_difference,
+        ig_walks_the_path,
+        ig_takes_the_middle,
+        ig_starts_at_the_baseline,
+    ),
     reference=_integrated(_middles),
     mutants={
         "the result has the shape of x": lambda score, x, baseline, steps: _integrated(_middles)(
@@ -84,6 +103,7 @@ integrated_gradients = Exercise(
         "taken at x only": _integrated(lambda steps: [1.0]),
         "taken at the baseline only": _integrated(lambda steps: [0.0]),
         "take the middle of each step": _integrated(lambda steps: [k / steps for k in range(steps)]),
+        "as soon as the baseline is not 0": _from_zero,
     },
     hints=(
         "Walk in a straight line from the baseline to x. What does the gradient say at each point on the way?",
@@ -100,7 +120,7 @@ integrated_gradients = Exercise(
 
 
 def _maps(layers=3, batch=2, heads=4, length=5):
-    return [_normal(batch, heads, length, length, seed=seed).mul(2).softmax(dim=-1) for seed in range(layers)]
+    return [_normal(batch, heads, length, length, seed=seed).mul(2).softmax(dim=-1).float() for seed in range(layers)]
 
 
 def rollout_has_one_matrix(attention_rollout):
@@ -108,13 +128,13 @@ def rollout_has_one_matrix(attention_rollout):
     assert isinstance(got, torch.Tensor) and got.shape == (2, 5, 5), (
         "one (S, S) matrix an example should come back, heads averaged and layers multiplied"
     )
-    assert torch.allclose(got.sum(dim=-1), torch.ones(2, 5, dtype=torch.float64)), (
+    assert torch.allclose(got.sum(dim=-1), torch.ones(2, 5)), (
         "rows should still sum to 1: mix identity and attention half and half"
     )
 
 
 def rollout_keeps_the_residual(attention_rollout):
-    reads_first = torch.zeros(1, 2, 3, 3, dtype=torch.float64)
+    reads_first = torch.zeros(1, 2, 3, 3)
     reads_first[..., 0] = 1
     got = attention_rollout([reads_first])
     assert got[0, 2, 2].item() > 0.4, (
@@ -125,7 +145,7 @@ def rollout_keeps_the_residual(attention_rollout):
 def rollout_multiplies(attention_rollout):
     first, second = _maps(2)
     got = attention_rollout([first, second])
-    mixed = [0.5 * torch.eye(5, dtype=torch.float64) + 0.5 * each.mean(dim=1) for each in (first, second)]
+    mixed = [0.5 * torch.eye(5) + 0.5 * each.mean(dim=1) for each in (first, second)]
     assert not torch.allclose(got, (mixed[0] + mixed[1]) / 2), (
         "the layers were averaged; what layer 2 reads has already been mixed by layer 1: multiply"
     )
@@ -191,7 +211,13 @@ def deletion_leaves_x_alone(deletion_curve):
 
 def deletion_starts_whole_and_ends_empty(deletion_curve):
     got = deletion_curve(_worth, torch.ones(2, 5), WORTH.expand(2, 5))
-    assert got.shape == (2, 6), "5 features give 6 scores, from nothing deleted to everything deleted: shape (B, D + 1)"
+    assert isinstance(got, torch.Tensor) and got.shape == (2, 6), (
+        "5 features give 6 scores, from nothing deleted to everything deleted: a tensor of shape (B, D + 1)"
+    )
+    assert got[:, 0].tolist() == [15, 15], (
+        "the curve starts at the score of the whole x, here 15: nothing deleted yet, no dividing by the first value, "
+        "which hides that one model was surer than another"
+    )
 
 
 def deletion_goes_from_the_top(deletion_curve):
@@ -199,19 +225,15 @@ def deletion_goes_from_the_top(deletion_curve):
     assert got[0, 1].item() == 7, (
         "the first to go is the feature with the highest importance, signed: negative ones go last"
     )
+    assert got[0].tolist() == [15, 7, 3, 1, 0, 0], (
+        "what is deleted stays deleted: each step adds one more to those gone"
+    )
     importance = torch.tensor([[-9.0, 4, 2, 1, 0], [1, 4, 2, 3, 0]])
     got = deletion_curve(_worth, torch.ones(2, 5), importance)
     assert got[0, 1].item() == 11, (
         "a strongly negative importance speaks against the answer: it goes last, so sort signed values"
     )
     assert got[1].tolist() == [15, 11, 10, 8, 0, 0], "every example has its own order; sort along axis 1"
-
-
-def deletion_reports_the_score(deletion_curve):
-    got = deletion_curve(_worth, 3 * torch.ones(2, 5), WORTH.expand(2, 5))
-    assert got[0].tolist() == [45, 21, 9, 3, 0, 0], (
-        "the curve holds the score as it is; dividing by the first value hides that one model was surer than another"
-    )
 
 
 def _delete(order=lambda importance: importance.argsort(dim=1, descending=True, stable=True)):
@@ -231,9 +253,15 @@ def _delete_in_place(score, x, importance):
     return curve
 
 
-def _renormalised(score, x, importance):
+def _normalised(score, x, importance):
     curve = _delete()(score, x, importance)
-    return curve / curve[:, :1] * score(torch.ones_like(x))[:, None]
+    return curve / curve[:, :1]
+
+
+def _one_at_a_time(score, x, importance):
+    places = importance.argsort(dim=1, descending=True, stable=True)
+    alone = [score(x.scatter(1, places[:, k : k + 1], 0.0)) for k in range(x.shape[1])]
+    return torch.stack([score(x), *alone], dim=1)
 
 
 deletion_curve = Exercise(
@@ -244,7 +272,6 @@ deletion_curve = Exercise(
         deletion_leaves_x_alone,
         deletion_starts_whole_and_ends_empty,
         deletion_goes_from_the_top,
-        deletion_reports_the_score,
     ),
     reference=_delete(),
     mutants={
@@ -255,7 +282,8 @@ deletion_curve = Exercise(
         "every example has its own order": _delete(
             lambda importance: importance[:1].argsort(dim=1, descending=True).expand(len(importance), -1)
         ),
-        "dividing by the first value": _renormalised,
+        "dividing by the first value": _normalised,
+        "stays deleted": _one_at_a_time,
     },
     hints=(
         "argsort along axis 1, descending, gives each example its own order of deletion.",
@@ -287,7 +315,9 @@ def pointing_gives_one_answer(pointing_game):
 def pointing_finds_the_place(pointing_game):
     mask = _one_hot(3, 4, [(1, 2)] * 2).bool()
     got = pointing_game(_one_hot(3, 4, [(1, 2), (2, 0)]), mask)
-    assert got.tolist() == [True, False], "the highest place of example 0 lies in the mask, that of example 1 does not"
+    assert got.tolist() == [True, False], (
+        "the highest place of example 0 lies in the mask, that of example 1 does not; flatten both alike"
+    )
     corner = pointing_game(_one_hot(3, 4, [(2, 1)]), _one_hot(3, 4, [(1, 2)]).bool())
     assert not corner.item(), (
         "row 2, column 1 is not row 1, column 2: row = place // width and column = place % width, or flatten both alike"

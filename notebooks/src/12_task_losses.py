@@ -339,7 +339,8 @@ def draw_losses(p=0.01, gamma=2.0, epsilon=1.0):
         f"focal, γ = {gamma:.1f}": (1 - probability) ** gamma * surprise,
         f"Poly-1, ε = {epsilon:.1f}": surprise + epsilon * (1 - probability),
     }
-    fig, axes = plt.subplots(1, 2, figsize=(7.5, 3), layout="constrained")
+    fig, axes = plt.subplots(1, 2, figsize=(7.5, 3))
+    fig.subplots_adjust(0.06, 0.17, 0.99, 0.9)  # a fixed layout redraws in half the time
     at = torch.logit(torch.tensor(p)).item()
     for (name, curve), colour, style in zip(curves.items(), COLOURS, ("-", "--", "-.", ":", (0, (5, 1))), strict=False):
         (slope,) = torch.autograd.grad(curve.sum(), z, retain_graph=True)

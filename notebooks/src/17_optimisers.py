@@ -16,12 +16,12 @@ r"""
 > **在白板上写出 AdamW，并说明为什么要把权重衰减解耦。**
 
 **The 60-second answer, to be earned below.** "For each weight Adam keeps two averages, $m$ of the gradient and $v$ of its square.
-Both start at 0, so they are divided by $1 - \beta^t$. The step is $\eta\, m' / (\sqrt{v'} + \epsilon)$: about one learning rate,
-whatever the scale of the gradient. An L2 penalty added to the gradient would be divided by $\sqrt{v'}$ too, so weights with
+Both start at 0, so they are divided by $1 - \beta^t$. The step is $\eta\, m' / (\sqrt{v'} + \epsilon)$: of the order of one
+learning rate, whatever the scale of the gradient. An L2 penalty added to the gradient would be divided by $\sqrt{v'}$ too, so weights with
 large gradients would hardly decay. AdamW multiplies the weight by $1 - \eta\lambda$ beside the step, the same share for all. It
 keeps two numbers a weight; in mixed precision that makes 16 bytes a weight, 112 GB for 7 B, before activations. The division is
 coordinate by coordinate: a gift when the axes are badly scaled, as with rare tokens, and lost when the valley is turned.
-Biases, norms and embeddings do not decay, the global norm is clipped, $\beta_2$ is 0.95 for large models. And I tune every
+Biases and norms do not decay, embeddings often not, the global norm is clipped, $\beta_2$ is 0.95 for large models. And I tune every
 optimiser's learning rate before I compare two of them."
 """
 
@@ -29,7 +29,7 @@ optimiser's learning rate before I compare two of them."
 r"""
 **You will be able to**
 
-1. write eleven update rules from one scheme, each equal to PyTorch's;
+1. write AdamW and Adadelta from memory, equal to PyTorch's, and place ten other rules in the same scheme;
 2. say what AdamW's decay does that an L2 penalty does not, and which parameters to leave out;
 3. tell which optimisers notice a rotation of the coordinates, and why that matters for language models;
 4. count optimiser memory for a 7 B model;
@@ -155,13 +155,15 @@ claim(
 
 # %% [markdown]
 r"""
-So Adam's learning rate is a *length*: how far a weight may move in one step. SGD's is a *conversion factor* between gradients and
-lengths, which is why it differs by orders of magnitude from model to model, and Adam's does not.
+So Adam's learning rate is a *length*: about how far a weight moves in one step. SGD's is a *conversion factor* between gradients and
+lengths: multiply the loss by 100, and it must fall by 100, while Adam's stays. (Adam's still wants tuning, as 17.6 shows.)
 
 ## 17.3 In symbols
 
 $w$ a weight, $g$ its gradient, $t = 1, 2, \dots$ the step, $\eta$ the learning rate, $\lambda$ the decay; $m, u, v, s, D$ have
 the shape of the weight. $\overline{x}^{\,\beta}$ is the exponential average $\beta \cdot \text{old} + (1 - \beta)\, x$, and $'$ divides it by $1 - \beta^t$.
+Two rows are shortened. Adafactor's $\eta_t$ is $\min(\eta, 1/\sqrt t)$ times the rms (root mean square) of the weights. Muon's code looks one step ahead, as Nesterov's
+does, and multiplies by $\sqrt{\max(1, \text{rows} / \text{columns})}$.
 
 | rule | state | step, subtracted from $w$ | in code | numbers a weight |
 | --- | --- | --- | --- | --- |
@@ -274,8 +276,8 @@ hint(exercise.adamw_step)
 r"""
 ### Exercise 17.2 · adadelta_step ●●● 12 minutes
 
-A step ought to have the unit of the weight. $\eta g$ has not, $g / \sqrt v$ has none. Adadelta puts the usual size of its own *steps* above
-the line. `square` and `moved` are the two averages; the order in which you update them is the exercise.
+A step ought to have the unit of the weight. $\eta g$ has not, and $g / \sqrt v$, which no longer sees the scale of the loss, has no unit at all.
+Adadelta puts the usual size of its own *steps* above the line. `square` and `moved` are the two averages; the order in which you update them is the exercise.
 """
 
 
@@ -304,14 +306,15 @@ START = torch.tensor([1.3, 0.7], dtype=torch.float64)
 CONTESTANTS = {"SGD": rules.sgd, "momentum": rules.momentum, "Nesterov": rules.nesterov, "Adagrad": rules.adagrad}
 CONTESTANTS |= {"RMSprop": rules.rmsprop, "Adadelta": rules.adadelta, "Adam": rules.adam, "Adamax": rules.adamax}
 CONTESTANTS |= {"Lion": rules.lion}
+FLAT = {"SGD", "momentum", "Nesterov"}  # the rules that cannot notice a rotation
 
 
-def race(rule, degrees, condition, limit):
+def race(rule, degrees, condition, limit, start=START):
     """Steps needed at each angle with the best rate (A,), and the way taken with it (T, A, 2). All runs at once."""
     angle = torch.tensor(degrees, dtype=torch.float64).deg2rad()
     turn = torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], dim=-1).view(-1, 2, 2)
     hessian = turn @ torch.tensor([1.0, condition], dtype=torch.float64).diag() @ turn.mT  # (A, 2, 2)
-    x, state = (turn @ START)[:, None].expand(-1, len(RATES), 2), {}  # (A, rates, 2)
+    x, state = (turn @ start)[:, None].expand(-1, len(RATES), 2), {}  # (A, rates, 2)
     way, needed = [x], torch.full(x.shape[:2], float("inf"))
     goal = 1e-4 * ((x @ hessian) * x).sum(-1)
     for t in range(1, limit + 1):
@@ -360,11 +363,14 @@ extremes come next.
 
 ## 17.6 Evidence
 
-**The rotation bet.** Condition 1,000, the valley along the axes and turned by 45°.
+**The rotation bet.** Condition 1,000, the valley along the axes and turned by 45°. Since a start can be lucky, the right column repeats
+the race from a second one, on which the steep direction weighs more.
 """
 
 # %%
 needed = {name: race(rule, [0.0, 45.0], 1000.0, limit=3000)[0].tolist() for name, rule in CONTESTANTS.items()}
+milder = torch.tensor([0.5, 1.4], dtype=torch.float64)
+other = {n: race(rule, [0.0, 45.0], 1000.0, limit=200, start=milder)[0].tolist() for n, rule in CONTESTANTS.items()}
 aligned, turned = ({name: [steps[k]] for name, steps in needed.items()} for k in (0, 1))
 fig, ax = dot_plot({"along the axes": aligned, "turned by 45°": turned}, xlabel="steps at the best learning rate")
 ax.set_xscale("log")
@@ -372,13 +378,16 @@ show(
     fig,
     "Along the axes Adagrad and RMSprop lead; turned, they are near the end. SGD and momentum stay where they were.",
 )
-print("\n".join(f"{name:9s} {before:5.0f} -> {after:5.0f}" for name, (before, after) in needed.items()))
+print(
+    "\n".join(f"{n:9s} {a:5.0f} -> {b:5.0f}  {other[n][0]:6.0f} -> {other[n][1]:4.0f}" for n, (a, b) in needed.items())
+)
 
 claim(
     "C17.5",
-    "Turned by 45°, SGD, momentum and Nesterov need the same steps; every rule that divides or takes signs needs 3 times as many",
-    all(abs(needed[n][0] - needed[n][1]) <= 2 for n in ("SGD", "momentum", "Nesterov"))
-    and all(needed[n][1] > 3 * needed[n][0] for n in ("Adagrad", "RMSprop", "Adadelta", "Adam", "Adamax", "Lion"))
+    "Turned by 45°, SGD, momentum and Nesterov need the same steps from both starts; every rule that divides or takes signs "
+    "needs 3 times as many, from the second start 1.5 times",
+    all(abs(steps[n][0] - steps[n][1]) <= 2 for steps in (needed, other) for n in FLAT)
+    and all(needed[n][1] > 3 * needed[n][0] and other[n][1] > 1.5 * other[n][0] for n in CONTESTANTS.keys() - FLAT)
     and needed["RMSprop"][0] < needed["momentum"][0] < needed["Adam"][1],
     measured=", ".join(
         f"{name} {needed[name][0]:.0f} to {needed[name][1]:.0f}" for name in ("SGD", "momentum", "RMSprop", "Adam")
@@ -387,13 +396,13 @@ claim(
 
 # %% [markdown]
 r"""
-So *Try first*: SGD 1,048 and momentum 74, as before; RMSprop 1,498 and Adam 204. RMSprop falls from first to last but one without
-a change of the problem. A sum of squares per *coordinate* can undo a bad scale per
+So *Try first*: SGD 1,048 and momentum 74, as before; RMSprop 1,498 and Adam 204. From this start RMSprop falls from first to last but one
+without a change of the problem. How much a rule loses depends on the start; that it loses does not. A sum of squares per *coordinate* can undo a bad scale per
 coordinate, and nothing else: a diagonal matrix cannot straighten a valley that runs diagonally. Gradients and their sums turn with
 the coordinates, so SGD and momentum cannot notice. ("Adam converges faster": along the axes, yes. Turned, momentum
-beats it here.)
+beats it from both starts.)
 
-**Then why does everybody train language models with Adam?** Because frequency *is* an axis-aligned valley. Ten thousand words,
+**Then why does everybody train language models with Adam?** One well-supported reason: frequency *is* an axis-aligned valley. Ten thousand words,
 frequencies as 1/rank, one weight to learn per word; the gradient of a word is its frequency times its error. 200 steps at the best
 of 19 learning rates:
 """
@@ -451,7 +460,7 @@ claim(
 
 # %% [markdown]
 r"""
-With SGD the two *are* the same (up to a factor $\eta$), which is where the habit of calling both "weight decay" comes from.
+With plain SGD the two *are* the same (up to a factor $\eta$), which is where the habit of calling both "weight decay" comes from.
 
 **What must not decay.** In a small GPT, which of these decay?
 """
@@ -468,8 +477,9 @@ for group in parameter_groups(model, weight_decay=0.1):
 
 # %% [markdown]
 r"""
-Matrices decay. A bias or a gain has no direction that could be shrunk, only a level. And an embedding row gets a gradient only when its
-token occurs, while the decay comes every step. Two rows, 1,000 steps, learning rate 0.01, decay 0.1; the second token never occurs:
+Matrices decay. A bias multiplies no input, and a gain is at home at 1, not at 0: pulling either to 0 restrains nothing. Embeddings are a choice:
+recipes that ask only for two axes decay them, OLMo 2 does not, and a matrix that is also the output layer can only do one of the two. The case
+against: a row gets a gradient only when its token occurs, while the decay comes every step. Two rows, 1,000 steps, learning rate 0.01, decay 0.1; the second token never occurs:
 """
 
 # %%
@@ -498,7 +508,7 @@ claim(
 
 # %% [markdown]
 r"""
-### Exercise 17.4 · param_groups ●●○ 10 minutes
+### Exercise 17.3 · param_groups ●●○ 10 minutes
 
 Sort a model's parameters for AdamW. The test model has an embedding, a convolution, a LayerNorm whose gain has *two* axes, a learned
 scale and a frozen layer.
@@ -553,7 +563,7 @@ awake, awake_short, _ = (after[name][1] for name in MEMORIES)
 claim(
     "C17.6",
     "50 steps after a gradient 100 times too large Adam makes a quarter of its steps, Adamax a ninetieth",
-    0.2 < adam[1049] < 0.35 and adamax[1049] < 0.02,
+    0.23 < adam[1049] < 0.29 and abs(90 * adamax[1049] - 1) < 0.05,
     measured=f"Adam {adam[1049]:.3f}, Adamax {adamax[1049]:.3f} learning rates; Adam at the spike {adam[999]:.2f}",
 )
 claim(
@@ -571,7 +581,7 @@ normal 1. In CLIP training, loss spikes followed one to eight steps after $v$ ha
 (Wortsman et al., 2023). Limiting the *update's* root mean square, as Adafactor does, sees it; so does a shorter memory, and $\beta_2 = 0.95$
 is what LLaMA used.
 
-**Clipping.** First the textbook cliff, $f(x) = x^4$ from $x = 2$ with learning rate 0.2:
+**Clipping.** First a wall that gets steeper and steeper, $f(x) = x^4$ from $x = 2$ with learning rate 0.2:
 """
 
 
@@ -591,7 +601,7 @@ free, clipped = descend(limit=float("inf")), descend(limit=1.0)
 claim(
     "C17.7",
     "On x to the fourth SGD diverges within four steps, and with the gradient clipped to 1 it converges",
-    isinstance(free, str) and isinstance(clipped, float) and abs(clipped) < 0.2,
+    free == "diverged at step 4" and isinstance(clipped, float) and abs(clipped) < 0.2,
     measured=f"without {free}, with clipping x = {clipped:.3f} after 200 steps",
 )
 
@@ -612,12 +622,12 @@ def build_mlp(seed):
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
 
 
-def train_with_accident(kind, lr, clip_norm, seed):
+def train_with_accident(kind, lr, clip_norm, seed, factor=255):
     """250 steps, of which the hundredth sees unscaled pixels; the history, and the test accuracy at the end."""
     model, step = build_mlp(seed), iter(range(1, 251))
 
     def loss(model, batch):
-        return classify(model, (batch[0] * (255 if next(step) == 100 else 1), batch[1]))
+        return classify(model, (batch[0] * (factor if next(step) == 100 else 1), batch[1]))
 
     config = TrainConfig(steps=250, learning_rate=lr, clip_norm=clip_norm, seed=seed, progress="none")
     history = fit(model, TRAINED_ON, loss, config, optimizer=lambda model: kind(model.parameters(), lr=lr))
@@ -628,7 +638,9 @@ def train_with_accident(kind, lr, clip_norm, seed):
 heavy_ball = partial(optim.SGD, momentum=0.9)
 ACCIDENT = {"momentum": (heavy_ball, 0.05, None), "momentum, clipped": (heavy_ball, 0.05, 1.0)}
 ACCIDENT |= {"AdamW": (optim.AdamW, 3e-3, None), "AdamW, clipped": (optim.AdamW, 3e-3, 1.0)}
+CLIPPED = ("momentum, clipped", "AdamW, clipped")
 accidents = {name: [train_with_accident(*setting, seed) for seed in SEEDS] for name, setting in ACCIDENT.items()}
+clean = [train_with_accident(*ACCIDENT[name], seed, factor=1)[1] for name in CLIPPED for seed in SEEDS]
 
 fig, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for number, (name, runs) in enumerate(accidents.items()):
@@ -638,19 +650,19 @@ ax.set(xlabel="step (the bad batch is number 100)", ylabel="training loss, seed 
 ax.legend(fontsize=8)
 show(
     fig,
-    "At the bad batch momentum's loss shoots up and never returns; AdamW's bulges and recovers; clipped runs show one bad point.",
+    "At the bad batch momentum's loss shoots up and does not return; AdamW's bulges and recovers; clipped runs show one bad point.",
 )
 
 bulge = {name: torch.tensor([sum(losses[100:130]) / 30 for losses, _ in runs]) for name, runs in accidents.items()}
 right = {name: torch.tensor([share for _, share in runs]) for name, runs in accidents.items()}
+missed = (torch.cat([right[name] for name in CLIPPED]) - torch.tensor(clean)).abs().max()
 claim(
     "C17.12",
     "One unscaled batch throws momentum SGD's loss past chance for 30 steps, and it ends over 10 points below the same run "
-    "clipped to norm 1 (3 seeds)",
-    bulge["momentum"].min() > 2.3
-    and (right["momentum, clipped"] - right["momentum"]).min() > 0.10
-    and min(right["momentum, clipped"].min(), right["AdamW, clipped"].min()) > 0.8,
-    measured=", ".join(f"{name} {values.min():.2f} to {values.max():.2f}" for name, values in right.items()),
+    "clipped to norm 1; clipped runs end within 2 points of runs without the accident (3 seeds)",
+    bulge["momentum"].min() > 2.3 and (right["momentum, clipped"] - right["momentum"]).min() > 0.10 and missed < 0.02,
+    measured=", ".join(f"{name} {values.min():.2f} to {values.max():.2f}" for name, values in right.items())
+    + f"; clipped and without the accident differ by {missed:.3f} at most",
 )
 claim(
     "C17.21",
@@ -664,7 +676,7 @@ r"""
 The division by $\sqrt{v}$ is a safety belt: the bad gradient enters $m$ and $v$ alike. Momentum multiplies it by the learning rate, is thrown out
 of the bowl, and mostly stays there.
 
-### Exercise 17.3 · clip_global_norm ●○○ 8 minutes
+### Exercise 17.4 · clip_global_norm ●○○ 8 minutes
 
 One factor for all tensors. A list of tensors in, a list of tensors out.
 """
@@ -750,8 +762,8 @@ claim(
 )
 claim(
     "C17.22",
-    "The winner at the common rate is beaten in every seed at its own: Muon + AdamW is ahead of RMSprop (3 seeds)",
-    all(ours > theirs for ours, theirs in zip(own["Muon + AdamW"], own["RMSprop"], strict=True)),
+    "With rates of their own the winner at the common rate falls behind AdamW and Muon + AdamW (mean of 3 seeds)",
+    min(mean_own["AdamW"], mean_own["Muon + AdamW"]) > mean_own["RMSprop"],
     measured=f"Muon + AdamW {mean_own['Muon + AdamW']:.3f}, AdamW {mean_own['AdamW']:.3f}, RMSprop {mean_own['RMSprop']:.3f}",
 )
 
@@ -875,8 +887,8 @@ r"""
 > **"Use a faster optimiser, such as Adam or Adagrad."** And: **"Adadelta averages squared gradients."**
 
 Adagrad never forgets, so its rate falls as $1/\sqrt t$ whether or not you are near the goal: it was made for sparse features, where each
-weight has few steps. And Adadelta has *two* averages; that of squared gradients alone is RMSprop. The second makes it independent of
-the loss's scale.
+weight has few steps. And Adadelta has *two* averages; that of squared gradients alone is RMSprop, and it is what makes both independent of the
+loss's scale. The second one, of squared steps, gives the step the unit of the weight, so that it needs no learning rate.
 """
 
 # %%
@@ -937,7 +949,7 @@ in fp32 (4), and the optimiser's numbers in fp32 (4 each). The shapes are those 
 SHAPES = 32 * ([(4096, 4096)] * 4 + [(11008, 4096)] * 3) + 2 * [(32000, 4096)]
 weights = sum(rows * columns for rows, columns in SHAPES)
 STATE_BYTES = {"SGD": 0, "Adafactor": 4 * sum(r + c for r, c in SHAPES) / weights, "AdamW, 8-bit states": 2}
-STATE_BYTES |= {"momentum, Lion, Muon": 4, "AdamW": 8}
+STATE_BYTES |= {"momentum, Lion, Muon": 4 * kept["momentum"], "AdamW": 4 * kept["AdamW"]}
 print(f"{weights / 1e9:.2f} B weights in matrices\n{'':22s}{'bytes a weight':>15s}{'GB':>7s}   of which state")
 for name, extra in STATE_BYTES.items():
     print(f"{name:22s}{8 + extra:>15.2f}{(8 + extra) * weights / 1e9:>7.0f}{extra * weights / 1e9:>11.1f}")
@@ -945,13 +957,13 @@ for name, extra in STATE_BYTES.items():
 claim(
     "C17.15",
     "AdamW in mixed precision takes 16 bytes a weight, half of it state: 112 GB for 7.0 B, before any activation",
-    2 + 2 + 4 + STATE_BYTES["AdamW"] == 16 and 16 * 7_000_000_000 == 112 * 10**9,
-    measured=f"16 bytes; {16 * weights / 2**30:.0f} GiB for these {weights / 1e9:.2f} B",
+    8 + STATE_BYTES["AdamW"] == 16 == 2 * STATE_BYTES["AdamW"] and 16 * 7 == 112,
+    measured=f"{8 + STATE_BYTES['AdamW']:.0f} bytes; {16 * weights / 2**30:.0f} GiB for these {weights / 1e9:.2f} B",
 )
 
 # %% [markdown]
 r"""
-No 80 GB card holds that. The ways out: shard the state over GPUs (ZeRO stage 1 does this and nothing else), states in 8 bits with a
+No 80 GB card holds AdamW's. The ways out: shard the state over GPUs (ZeRO stage 1 does this and nothing else), states in 8 bits with a
 scale per block, a rule with less state (Lion, Muon, Adafactor), or fewer trained weights (LoRA).
 
 **What changes around the rule.** With fp16, unscale the gradients *before* you clip, or you clip the loss scale. With accumulation, clip
@@ -1041,10 +1053,10 @@ r"""
 
 - **Formula**: $m = \overline{g}^{\,\beta_1}$, $v = \overline{g^2}^{\,\beta_2}$; $w \leftarrow (1 - \eta\lambda)\, w - \eta\, \dfrac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}$.
 - **Shapes**: $m$ and $v$ like the weight; Adafactor keeps a row and a column; Muon needs a matrix.
-- **Cost**: 0, 1 or 2 numbers a weight; AdamW in mixed precision 16 bytes a weight; the step is small beside forward and backward.
+- **Cost**: 0, 1 or 2 numbers a weight; AdamW in mixed precision 16 bytes a weight; the step costs little beside forward and backward over a large batch.
 - **Use** AdamW by default, $\beta_2 = 0.95$ and clipping at 1 for large models; momentum when it is tuned and the data are balanced; Muon for hidden
   matrices if someone owns the tuning; Adafactor, Lion or 8-bit states when memory decides.
-- **Do not** compare optimisers at one learning rate, put the decay into the gradient, decay embeddings, norms or biases, or expect clipping to
+- **Do not** compare optimisers at one learning rate, put the decay into the gradient, decay norms or biases (embeddings: decide, and say so), or expect clipping to
   see a $v$ that is out of date.
 """
 
@@ -1071,7 +1083,8 @@ r"""
 15. Chowdhery et al. (2022), *PaLM: Scaling Language Modeling with Pathways*, arXiv:2204.02311: restarts and skipped batches.
 16. Touvron et al. (2023), *LLaMA: Open and Efficient Foundation Language Models*, arXiv:2302.13971: shapes, $\beta_2$ = 0.95, decay 0.1, clipping at 1.0.
 17. Dettmers et al. (2021), *8-bit Optimizers via Block-wise Quantization*, arXiv:2110.02861: counted, not built; block scales left out of the count.
-18. Rajbhandari et al. (2019), *ZeRO: Memory Optimizations Toward Training Trillion Parameter Models*, arXiv:1910.02054: 16 bytes a weight.
+18. OLMo Team (2024), *2 OLMo 2 Furious*, arXiv:2501.00656: no decay on embeddings.
+19. Rajbhandari et al. (2019), *ZeRO: Memory Optimizations Toward Training Trillion Parameter Models*, arXiv:1910.02054: 16 bytes a weight.
 
 ## 17.13 Worked solutions
 """
@@ -1099,16 +1112,6 @@ check(exercise.adadelta_step, adadelta_step)
 
 
 # %% tags=["solution"]
-def clip_global_norm(gradients, limit):
-    norm = torch.sqrt(sum((gradient**2).sum() for gradient in gradients))
-    factor = min(1.0, limit / (norm.item() + 1e-6))
-    return [gradient * factor for gradient in gradients]
-
-
-check(exercise.clip_global_norm, clip_global_norm)
-
-
-# %% tags=["solution"]
 def param_groups(model, weight_decay):
     kinds = (nn.Embedding, nn.LayerNorm, nn.RMSNorm)
     exempt = {id(p) for module in model.modules() if isinstance(module, kinds) for p in module.parameters()}
@@ -1121,3 +1124,13 @@ def param_groups(model, weight_decay):
 
 
 check(exercise.param_groups, param_groups)
+
+
+# %% tags=["solution"]
+def clip_global_norm(gradients, limit):
+    norm = torch.sqrt(sum((gradient**2).sum() for gradient in gradients))
+    factor = min(1.0, limit / (norm.item() + 1e-6))
+    return [gradient * factor for gradient in gradients]
+
+
+check(exercise.clip_global_norm, clip_global_norm)

@@ -15,12 +15,12 @@ r"""
 
 > **Which regularisers do you know, what does each of them do and not do, and which one would you use here?**
 >
-> **你知道哪些正则化方法?每种方法做了什么、没做什么?眼前这种情况你会用哪一种?**
+> **你知道哪些正则化方法？每种方法做了什么、没做什么？眼前这种情况你会用哪一种？**
 
 **The 60-second answer, to be earned below.** "A regulariser gives up some training fit for a better test result; a penalty is
 only one kind. I sort them by where they act. Data: more labels, augmentation, noise, mixup. Network: dropout, DropConnect,
 DropPath, which are noise in training and gone at inference, with not one parameter fewer. Target: label smoothing. Weights: L2
-shrinks in proportion, L1 subtracts a constant and gives exact zeros only with a proximal step; weight decay is L2 for SGD, not
+shrinks in proportion, L1 subtracts a constant and gives exact zeros only with a proximal step; weight decay is L2 for plain SGD, not
 for Adam. Time: early stopping. Models: an ensemble, the only one that costs inference. Then I diagnose before I choose. Both
 curves bad: more capacity, no regulariser. Few clean labels: more labels beat every trick. Wrong labels: whatever keeps the
 network from memorising. A shifted test set: only data or augmentation that covers the shift. Pre-training in one pass: hardly
@@ -53,7 +53,7 @@ r"""
 
 You may prescribe *one* of eleven remedies to each: weight decay, dropout, input noise, label smoothing, mixup, random shifts by
 a pixel, early stopping, a network an eighth as wide, one eight times as wide, three networks averaged, twice the labels. Write
-down four prescriptions. And for A alone: how many of the eleven bring more than 2 points? Section 19.6 runs all 44.
+down four prescriptions. And for A alone: how many of the eleven bring more than 3 points? Section 19.6 runs all 44.
 """
 
 # %%
@@ -113,7 +113,7 @@ print(f"eval    output {hidden @ readout:5.1f}   after a ReLU {(hidden @ readout
 # %% [markdown]
 r"""
 The mean over masks is the eval output, exactly, as long as everything after the mask is linear. One ReLU later it is not: eval
-mode is an approximation of the average network, a very good one and a very cheap one.
+mode only approximates the average network, for the price of one pass.
 
 **L2 multiplies, L1 subtracts.** One step of shrinking without any data, rate × penalty = 0.1:
 """
@@ -264,7 +264,7 @@ claim(
 
 # %% [markdown]
 r"""
-**DropPath** in a stack of twelve residual blocks, rates rising from 0 to 0.2. Early blocks feed all others, so they are dropped
+**DropPath** in a stack of twelve residual blocks, rates rising from 0 to 0.2: $p_l = 0.2\,l / 11$ for $l = 0 \ldots 11$. Early blocks feed all others, so they are dropped
 least. torchvision calls it `StochasticDepth`. Per example ("row") is what vision transformers use; skipping the block for
 the whole batch is what the stochastic-depth paper did. **Predict**: which of the two saves time?
 """
@@ -451,7 +451,8 @@ The static picture is L1: the loss is content with a corner of the diamond, and 
 ## 19.6 Evidence
 
 **Noise on the input is a ridge.** For a linear model $E\,(y - (x + \epsilon)^\top w)^2 = (y - x^\top w)^2 + \sigma^2 \lVert w \rVert^2$: adding
-noise of variance $\sigma^2$ to B examples *is* an L2 penalty of $B \sigma^2$ (Bishop, 1995). Check: 2,000 noisy copies against the ridge.
+noise of variance $\sigma^2$ to B examples *is*, on average, a penalty $B \sigma^2 \lVert w \rVert^2$ on their summed square error
+(Bishop, 1995, who shows it for networks and small noise). Check: 2,000 noisy copies against the ridge.
 """
 
 # %%
@@ -459,8 +460,7 @@ rng = np.random.RandomState(0)
 clean = rng.standard_normal((100, 5))
 y = clean @ np.arange(5) + rng.standard_normal(100)
 noisy = np.concatenate([clean + 0.5 * rng.standard_normal(clean.shape) for _ in range(2000)])  # (200,000, 5)
-from_noise = np.linalg.lstsq(noisy, np.tile(y, 2000))[0]
-plain = np.linalg.lstsq(clean, y)[0]
+from_noise, plain = np.linalg.lstsq(noisy, np.tile(y, 2000))[0], np.linalg.lstsq(clean, y)[0]
 ridge = Ridge(alpha=100 * 0.5**2, fit_intercept=False).fit(clean, y).coef_
 
 for name, weight in {"least squares": plain, "noisy copies": from_noise, "ridge": ridge}.items():
@@ -516,7 +516,7 @@ small = min(free[w] for w in WIDTHS if w < 60)
 claim(
     "C19.7",
     "Without a penalty the error peaks where features equal samples, tenfold above both sides; 600 features beat every model below 60",
-    free[60] > 10 * small and free[60] > 10 * free[600] and free[600] < 0.9 * small,
+    free[60] == max(free.values()) > 10 * max(small, free[600]) and free[600] < 0.9 * small,
     measured=f"best below 60 features {small:.1f}, at 60 {free[60]:.0f}, at 600 {free[600]:.1f}",
 )
 claim(
@@ -530,7 +530,7 @@ claim(
 r"""
 At 60 features exactly one solution goes through all 60 noisy points, and it has to bend wildly to do so. With 600 there are many, and
 least squares takes the shortest. So "parameters > samples = overfitting" is wrong, *and* "double descent says regularisation is
-obsolete" is wrong: the well-penalised curve is
+obsolete" is wrong: the curve with penalty 10 is
 lower from 30 features on. (One penalty does not fit all widths: at 600 its curve rises a little again.)
 """
 
@@ -539,7 +539,8 @@ r"""
 ### Four patients, eleven remedies
 
 Real digits, 64 pixels. The network has one hidden tanh layer of 128 units (C: 3) and trains for 300 steps of AdamW. Test digits
-come from writers that training never saw; validation digits do not, so validation flatters.
+come from writers that training never saw; validation digits do not, so validation flatters. Each remedy comes
+in *one* strength, the same for all four patients and not tuned, as in a first week; a prescription would tune it on validation data.
 """
 
 
@@ -644,7 +645,8 @@ ones of the untreated network. (A real patient D would show no test curve before
 # %%
 def draw_patients(remedy="nothing"):
     """Accuracies over the steps of the first seed, the untreated network in grey behind the treated one."""
-    fig, axes = plt.subplots(1, 4, figsize=(7.8, 2.4), layout="constrained", sharey=True)
+    fig, axes = plt.subplots(1, 4, figsize=(7.8, 2.4), sharey=True)
+    fig.subplots_adjust(left=0.08, right=0.99, bottom=0.21, top=0.9, wspace=0.06)  # faster than a constrained layout
     for ax, patient in zip(axes, PATIENTS, strict=True):
         for shown, colours in (("nothing", ("#cccccc",) * 3), (remedy, COLOURS)):
             history = RECORDS[patient, shown][0][1]
@@ -673,6 +675,12 @@ def gain(patient, remedy):
     return torch.tensor([100 * (treated - untreated) for (treated, _), (untreated, _) in pairs])
 
 
+def fresh_gain(remedy, patient="A few labels"):
+    """Mean points won over three draws of digits that played no part in the choice of the best trick."""
+    pairs = [(prescribe(patient, s, **REMEDIES[remedy])[0], prescribe(patient, s)[0]) for s in range(3, 6)]
+    return 100 * np.mean([treated - untreated for treated, untreated in pairs])
+
+
 TREATED = list(REMEDIES)[1:]
 mean = torch.tensor([[gain(q, r).mean() for q in PATIENTS] for r in TREATED])
 fig, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
@@ -693,27 +701,30 @@ show(
 # %%
 A, B, C, D = PATIENTS
 best_trick = max((gain(A, r).mean().item(), r) for r in TREATED if r != "labels x 2")
-doubled = gain(A, "labels x 2").mean().item()
+doubled, fresh = gain(A, "labels x 2").mean().item(), {r: fresh_gain(r) for r in ("labels x 2", best_trick[1])}
 claim(
     "C19.9",
-    "A: twice the labels gain over 2 points, 1.5 more than any of the ten tricks (mean of 3 seeds)",
-    doubled > best_trick[0] + 1.5 and doubled > 2,
-    measured=f"twice the labels {doubled:+.1f} points, best trick {best_trick[1]} {best_trick[0]:+.1f}",
+    "A: twice the labels gain over 3 points, no trick does (mean of 3 seeds); on three fresh seeds the labels still gain over 1.5, and over 1 more than the trick that had looked best",
+    doubled > 3 > best_trick[0] and fresh["labels x 2"] > max(1.5, fresh[best_trick[1]] + 1),
+    measured=f"twice the labels {doubled:+.1f}, best trick {best_trick[1]} {best_trick[0]:+.1f}; fresh seeds "
+    + ", ".join(f"{r} {value:+.1f}" for r, value in fresh.items()),
 )
-helped = {r: gain(B, r).mean().item() for r in ("weight decay", "dropout", "input noise", "early stopping")}
+helped = {
+    r: gain(B, r).mean().item() for r in ("weight decay", "dropout", "input noise", "early stopping", "network / 8")
+}
 wider_b = gain(B, "network x 8").mean().item()
 claim(
     "C19.10",
-    "B: weight decay, dropout, input noise and early stopping each gain over 2 points, a wider network gains nothing (mean of 3 seeds)",
-    min(helped.values()) > 2 and wider_b < 0.5,
+    "B: weight decay, dropout, input noise, early stopping and a smaller network each gain over 2 points, a wider one loses over 2 (mean of 3 seeds)",
+    min(helped.values()) > 2 and wider_b < -2,
     measured=", ".join(f"{r} {value:+.1f}" for r, value in helped.items()) + f", wider {wider_b:+.1f}",
 )
 others = max((gain(C, r).mean().item(), r) for r in TREATED if r not in ("network x 8", "3 networks"))
 wider, decayed = gain(C, "network x 8").mean().item(), gain(C, "weight decay").mean().item()
 claim(
     "C19.11",
-    "C: a wider network gains over 10 points more than any regulariser or more labels; weight decay loses (mean of 3 seeds)",
-    wider > others[0] + 10 and decayed < 0,
+    "C: a wider network gains over 10 points more than any regulariser or more labels; weight decay gains less than 2 (mean of 3 seeds)",
+    wider > others[0] + 10 and decayed < 2,
     measured=f"wider {wider:+.1f}, best of the others {others[1]} {others[0]:+.1f}, weight decay {decayed:+.1f}",
 )
 moved, rest = gain(D, "shifts by a pixel"), max((gain(D, r).mean().item(), r) for r in TREATED if "shift" not in r)
@@ -726,10 +737,12 @@ claim(
 
 # %% [markdown]
 r"""
-The bet everyone loses is A. One of eleven brings more than 2 points: ten tricks, and none is worth a second batch of labels; mixup brings nothing at all on this small clean set.
-(In C three averaged networks help as well: an average of three narrow networks *is* a wider one.) So the answer to "how do you avoid overfitting" is: **there is no remedy, there is a diagnosis.** The wider network is the cure for C and
-useless for B; the same weight decay helps B and hurts C; for D, twice as many of the same digits hardly help, because none of them
-is shifted.
+Most people lose the bet on A. One of eleven brings more than 3 points: ten tricks, and none is worth a second batch of labels. Even the
+best of them owes its gain to the draw: on three fresh draws it shrinks, and so, less, does that of the labels. Whoever picks the best of
+ten on three seeds must report it on others. (In C three averaged networks help as well: an average of three narrow networks *is* a
+wider one. The few points that others win or lose on C change sign from draw to draw.) So the answer to "how do you avoid overfitting" is: **there is no remedy, there is a diagnosis.** The wider network is the
+cure for C and harms B; the smaller one helps B and ruins C; for D, twice as many of the same digits hardly help, because none of
+them is shifted.
 
 ### Exercise 19.4 · early_stop ●●○ 10 minutes
 
@@ -816,7 +829,7 @@ Bet before you run: is the sentence true?
 
 > **"Weight decay means adding a squared-weight term to the loss."**
 
-True for SGD, where the gradient of the penalty is $\lambda w$. Adam *divides* the gradient by its recent size, the penalty's part included:
+True for plain SGD, where the gradient of the penalty is $\lambda w$. Adam *divides* the gradient by its recent size, the penalty's part included:
 a weight with large gradients is hardly decayed, one with small gradients far too much. Here the gradients are pure noise, of size
 0.01 or 10, for 500 copies of a weight that starts at 1. Pure decay should leave $(1 - 0.01 \cdot 0.1)^{300}$.
 """
@@ -915,9 +928,9 @@ fig, ax = bar_plot(
 show(fig, "Three bars: constant and decayed learning rates end nearly equal, early stopping far above both.")
 claim(
     "C19.17",
-    "Constant and decayed rates both memorise wrong labels; decay gains under 5 points, early stopping over 8 more than that",
+    "Constant and decayed rates both memorise wrong labels; decay gains under 5 points on average, early stopping ends over 8 above both in every seed (3 seeds)",
     train_end.min().item() > 0.97
-    and (test_end[1] - test_end[0]).max().item() < 0.05
+    and (test_end[1] - test_end[0]).mean().item() < 0.05
     and (stopped[0] - test_end.max(0).values).min().item() > 0.08,
     measured=f"training at least {train_end.min():.2f}; decay gains {(test_end[1] - test_end[0]).mean():.3f}, stopping {(stopped[0] - test_end[0]).mean():.3f}",
 )
@@ -928,8 +941,8 @@ r"""
 
 It is the other way round: it makes the training set *harder*, so training fit goes down. Its dangers are others: a transform that
 changes the label, and a distribution that nobody will meet. Pixels shuffled anew for every batch show the first in its purest form:
-the network cannot even fit the training set. A milder form stands in the heat map: the shifts that cure D cost C accuracy, because three
-units cannot learn nine versions of every digit.
+the network cannot even fit the training set. A milder danger stands in the heat map: the shifts that cure D do not help C, because
+three units cannot learn nine versions of every digit.
 """
 
 
@@ -970,7 +983,7 @@ right = {kind: np.mean([accuracy(p, LABELS[TRAIN_IMAGES:]) for p in seeds]) for 
 bias = {kind: seeds.amax(-1).mean().item() - right[kind] for kind, seeds in said.items()}
 claim(
     "C19.19",
-    "Mixing inputs alone, or smoothing labels, leaves the network under-confident by over 10 points, mixup by less; mixup gains no accuracy (3 seeds)",
+    "Mixing inputs alone, or smoothing labels, leaves the network under-confident by over 10 points; mixup stays within 10 of its accuracy, and gains none (3 seeds)",
     max(bias["inputs alone"], bias["label smoothing"]) < -0.10
     and abs(bias["mixup"]) < 0.10
     and bias["nothing"] > 0.03
@@ -1026,13 +1039,13 @@ show_questions("19")
 r"""
 ## 19.10 Card
 
-- **Formula**: dropout $x \odot m / (1 - p)$ · DropPath $x + c_b f_l(x) / (1 - p_l)$, $p_l = p\,l / (L - 1)$ · soft threshold
+- **Formula**: dropout $x \odot m / (1 - p)$ · DropPath $x + c_b f_l(x) / (1 - p_l)$, $p_l = p\,l / (L - 1)$ for $l = 0 \ldots L - 1$ · soft threshold
   $\mathrm{sign}(v)\max(\lvert v \rvert - \eta\lambda, 0)$ · AdamW $w \leftarrow (1 - \eta\lambda) w - \eta\,\text{step}$ · smoothing
   $(1 - \varepsilon) y + \varepsilon / K$.
 - **Shapes**: coins are `(B, D)` for dropout, `(B, D_out, D_in)` for DropConnect, `(B, 1, ...)` for DropPath.
 - **Cost**: parameters and inference unchanged by all of them; an ensemble of $k$ costs $k$ times both; only a smaller network or
   sparse kernels cost less.
-- **Use** more labels first; early stopping always; dropout or decay against wrong labels and repeated data; augmentation that covers
+- **Use** more labels first; the best validation step wherever data repeat; dropout or decay against wrong labels and repeated data; augmentation that covers
   the shift you expect; DropPath with mixup and label smoothing for vision transformers trained over hundreds of epochs.
 - **Do not** regularise a network that underfits, expect sparsity from an L1 term in the loss, call Adam's L2 weight decay, or add
   dropout to a single pass.

@@ -17,9 +17,9 @@ r"""
 
 **The 60-second answer, to be earned below.** "A map that looks right shows what I expect; a map that is right is obeyed by the
 model. So I test effects. First, I delete what the map calls important and watch the score: the deletion curve must fall faster
-than for a random order and for an edge detector. Second, I destroy the weights: a map that survives was never about the model.
-Third, where I own ground truth, such as planted patches or synthetic scenes, I play the pointing game against chance. Fourth, I
-check the promise of the method: integrated gradients must add up to the score minus the score at the baseline, and I say which
+than for a random order and for an edge detector. Second, I shuffle the weights: what survives, often the silhouette, came from
+the image. Third, where I own ground truth, such as planted patches or synthetic scenes, I play the pointing game against chance.
+Fourth, I check the promise of the method: integrated gradients must add up to the score minus the score at the baseline, and I say which
 baseline. Attention weights are not effects: a token with weight 0.99 may have a value of zero. And every additive map hides
 interactions: on XOR both inputs get a quarter, while all of it is interaction. What I ship is the map, its baseline, its
 deletion area, and what it cannot show."
@@ -168,7 +168,7 @@ r"""
 
 $s$ is the score of one answer (a logit), $x$ the input, $x'$ the baseline, $v(S)$ the score with only the features $S$ there.
 
-| method | formula for feature $i$ | passes | adds up | name in `attribute` |
+| method | formula for feature $i$ | passes | adds up | name in code |
 | --- | --- | --- | --- | --- |
 | saliency | $\lvert \partial s / \partial x_i \rvert$ | 1 | no | `saliency` |
 | input × gradient | $x_i\, \partial s / \partial x_i$ | 1 | no | `input_x_gradient` |
@@ -177,8 +177,14 @@ $s$ is the score of one answer (a logit), $x$ the input, $x'$ the baseline, $v(S
 | occlusion, ablation | $s(x) - s(x \text{ without } i)$ | regions | no | `occlusion`, `feature_ablation` |
 | Shapley value | mean of $v(S \cup i) - v(S)$ over orders | samples × regions | yes | `shapley`, `kernel_shap` |
 | LIME | weight of $i$ in a local linear fit | samples | no | `lime` |
-| attention rollout | $\prod_l (\tfrac12 I + \tfrac12 \bar A_l)$ | 1 | – | `attention_rollout` |
+| attention rollout | $\hat A_L \cdots \hat A_1$ with $\hat A_l = \tfrac12 I + \tfrac12 \bar A_l$ | 1 | – | `attention_rollout` |
 | gradient-weighted relevance | $R \leftarrow R + \overline{(A \odot \nabla A)^+} R$ | 1 | no | `gradient_relevance` |
+
+A pass is one forward pass, with its backward pass for the gradient methods. *SHAP* is the family that estimates Shapley values;
+*LIME* switches regions on and off at random and fits a weighted linear model, whose weights need not add up. *Grad-CAM* weighs a
+layer's channels $A_c$ by their mean gradient $\bar g_c$, so its map is as coarse as that layer. A baseline is needed by integrated
+gradients, ablation, Shapley and LIME; saliency and Grad-CAM use none. *Captum* is PyTorch's library of these methods, and
+`attribute` is this course's one call for all of them but the last two rows, which have functions of their own.
 
 | symbol | in code | shape | unit |
 | --- | --- | --- | --- |
@@ -265,19 +271,42 @@ r"""
 
 # %%
 both = attribute(model, {"image": images[:2], "ids": ids[:2]}, answers[:2], steps=100)
-words = ENGLISH.decode(ids[0]).replace("?", " ?").split()
+tokens = ["<bos>", *ENGLISH.decode(ids[0]).replace("?", " ?").split(), "<eos>"]
 fig, axes = plots.show_pair(
-    images[0], both.map("image")[0], words, both.map("ids")[0, 1:-1], mask=ring[0], title="integrated gradients"
+    images[0], both.map("image")[0], tokens, both.map("ids")[0], mask=ring[0], title="integrated gradients"
 )
 show(fig, "A scene, its heat map with the asked object outlined in green, and the question with coloured words below.")
 print({name: tuple(part.shape) for name, part in both.parts.items()})
 
 # %% [markdown]
 r"""
-The shape word takes most of it: without the word nobody knows which object is meant. The asked object speaks for its colour, the
-others mostly against it. And the object's own pixels look weak, because the path brings both modalities in together and
-splits what only the pair can do. From here on the question is held fixed, so that all credit goes to pixels: another question,
-another map.
+Tempting to tell a story: words matter more than pixels, and the white squares speak against "green". One example is an anecdote,
+so ask 64 questions and three models before telling it.
+"""
+
+# %%
+means = {"asked object": [], "other pixels": [], "words together": []}
+for each in models:
+    found = attribute(each, {"image": images, "ids": ids}, answers, steps=50)
+    heat = found.map("image")
+    sums = ((heat * ring).sum(dim=(1, 2)), (heat * ~ring).sum(dim=(1, 2)), found.total("ids"))
+    for name, values in zip(means, sums, strict=True):
+        means[name].append(values.mean().item())
+fig, ax = dot_plot({"integrated gradients": means}, xlabel="mean contribution, logits; one mark a seed")
+show(
+    fig, "The asked object's pixels get four to six logits, the words together one or two, the other pixels about none."
+)
+claim(
+    "C29.11",
+    "On average the asked object's pixels get more than all words together, and the other pixels under one logit (3 seeds)",
+    min(means["asked object"]) > 1.5 * max(means["words together"]) and max(map(abs, means["other pixels"])) < 1,
+    measured=", ".join(f"{name} {min(v):.1f} to {max(v):.1f}" for name, v in means.items()),
+)
+
+# %% [markdown]
+r"""
+The story was wrong: the first scene is an exception. From here on the question is held fixed, so that all credit goes to pixels:
+another question, another map.
 
 **Attention by hand.** Rollout follows who read whom through the layers. It uses weights only: no values, no answer.
 
@@ -301,8 +330,7 @@ hint(exercise.attention_rollout)
 r"""
 ## 29.5 Explore: where it looks, and what that did
 
-**Predict first**: the answer is read from `<bos>`. In which layer does `<bos>` look at the asked object, and in which do the
-patches of an object find each other?
+**Predict first**: the answer is read from `<bos>`. Which layer reads the shape word for it, and which the asked object?
 """
 
 # %%
@@ -334,7 +362,6 @@ first = slice(0, 1)
 one = (images[first], ids[first], answers[first])
 heats = {name: heat[0] for name, heat in (pixel_maps(model, *one) | token_maps(model, *one)).items()}
 layers = [kept[0] for kept in capture_attention(model, {"image": one[0], "ids": one[1]}).maps.values()]
-tokens = ["<bos>", *words, "<eos>"]
 
 
 def draw(word="<bos>", layer=2, head=0, method="integrated_gradients"):
@@ -358,15 +385,38 @@ show(fig, "Two rows of four attention matrices, words down, words and patches ac
 
 # %% [markdown]
 r"""
-In the static view `<bos>` reads the asked object in layer 2, by the mean of the heads (head 0). The heads themselves differ, and
-their mean looks tidy: a first reason not to trust one picture.
+In the static view (head 0 is the mean of the heads) `<bos>` reads the asked object in layer 2. The heads themselves differ, and
+their mean looks tidy: a first reason not to trust one picture. Over all questions and models:
+"""
 
+# %%
+on_ring = F.max_pool2d(ring[:, None].float(), 4).flatten(1)  # 1 for each patch that the asked object touches
+scene = {"image": images, "ids": ids}
+reads = {"layer 1": {"shape word": [], "asked object": []}, "layer 2": {"shape word": [], "asked object": []}}
+for each in models:
+    for kept, row in zip(capture_attention(each, scene).maps.values(), reads.values(), strict=True):
+        bos = kept.mean(dim=1)[:, 0]
+        row["shape word"].append(bos[:, 5].mean().item())
+        row["asked object"].append((bos[:, -16:] * on_ring).sum(dim=1).mean().item())
+fig, ax = dot_plot(reads, xlabel="share of <bos>'s attention, one mark a seed")
+show(fig, "From layer 1 to layer 2 the shape word loses attention and the asked object gains.")
+first_layer, last_layer = reads.values()
+claim(
+    "C29.12",
+    "From layer 1 to layer 2 the attention of <bos> moves from the shape word to the asked object's patches (3 seeds)",
+    all(one > two + 0.05 for one, two in zip(first_layer["shape word"], last_layer["shape word"], strict=True))
+    and all(two > one + 0.05 for one, two in zip(first_layer["asked object"], last_layer["asked object"], strict=True)),
+    measured=", ".join(f"{n} in {k} {min(v):.2f} to {max(v):.2f}" for k, row in reads.items() for n, v in row.items()),
+)
+
+# %% [markdown]
+r"""
 ## 29.6 Evidence
 
-**Which method is right?** Nine methods, an edge detector that never saw the model, and a random map. Four numbers each: does the
-highest point lie on the asked object (chance: the object's share of the image), how much positive mass lies there, and how fast
-the probability falls or rises when pixels go, or come, in the map's order. Three models. **Bet** on the winner, and on what beats
-the edge detector.
+**Which method is right?** Nine methods, an edge detector that never saw the model, and a random map. Two numbers each. *Pointing*:
+does the highest point lie on the asked object? Chance is the object's share of the image, but for a map that knows where anything
+is drawn it is the object's share of the drawn pixels. *Deletion area*: the mean probability of the answer while pixels go, in the
+map's order. Three models. **Bet** on the winner, and on what beats the edge detector.
 """
 
 
@@ -384,10 +434,9 @@ def all_maps(model):
 
 
 maps = [all_maps(model) for model in models]
-scene = {"image": images, "ids": ids}
 scored = [sanity.score_maps(m, scene, answers, "image", each, ring) for m, each in zip(models, maps, strict=True)]
 table = {field: {s.method: [getattr(t, field) for run in scored for t in run if t.method == s.method] for s in scored[0]}
-         for field in ("pointing", "mass", "deletion", "insertion")}  # fmt: skip
+         for field in ("pointing", "deletion")}  # fmt: skip
 
 # %%
 names = ["integrated_gradients", "shapley", "attention", "edges", "random"]
@@ -409,36 +458,62 @@ fig, ax = dot_plot(
 )
 show(
     fig,
-    "Integrated gradients lead both ways; the edge detector points well for its deletion area, which is near chance.",
+    "Integrated gradients lead both ways; the edge detector points as well as most methods, and deletes almost at random.",
 )
 
 # %%
 chance = mask_share(ring).mean().item()
+drawn_chance = (mask_share(ring) / mask_share(test.drawn[asked])).mean().item()
+rivals = ("attention", "saliency", "edges", "random")
 best = min(table["pointing"]["integrated_gradients"])
 good = max(table["deletion"]["integrated_gradients"] + table["deletion"]["shapley"])
-poor = min(sum((table["deletion"][name] for name in ("attention", "saliency", "edges", "random")), []))
+poor = min(sum((table["deletion"][name] for name in rivals), []))
 claim(
     "C29.3",
-    "Integrated gradients point at the asked object over 6 times as often as chance; with Shapley values they delete best (3 seeds)",
-    best > 6 * chance and good < poor - 0.08,
-    measured=f"pointing at least {best:.2f}, chance {chance:.3f}; deletion area at most {good:.2f}, attention, saliency, "
-    f"edges and random at least {poor:.2f}",
+    "Integrated gradients point over 1.5 times as often as a random drawn pixel; with Shapley values they delete better than "
+    "attention, saliency, edges and random (3 seeds)",
+    best > 1.5 * drawn_chance and good < poor - 0.08,
+    measured=f"pointing at least {best:.2f}, chance {chance:.2f} of all and {drawn_chance:.2f} of drawn pixels; deletion area at "
+    f"most {good:.2f}, rivals at least {poor:.2f}",
 )
+mean = {name: sum(values) / 3 for name, values in table["pointing"].items()}
 claim(
     "C29.9",
-    "An edge detector that never saw the model points better than saliency, attention and Grad-CAM, and deletes worse than attention",
-    all(min(table["pointing"]["edges"]) > max(table["pointing"][n]) for n in ("saliency", "attention", "grad_cam"))
+    "An edge detector that never saw the model points better than saliency and Grad-CAM (mean of 3 seeds), and deletes worse than "
+    "attention (each seed)",
+    mean["edges"] > max(mean["saliency"], mean["grad_cam"]) + 0.08
     and min(table["deletion"]["edges"]) > max(table["deletion"]["attention"]),
-    measured=f"pointing {min(table['pointing']['edges']):.2f} against at most "
-    f"{max(table['pointing']['saliency'] + table['pointing']['attention']):.2f}; deletion "
+    measured=f"pointing {mean['edges']:.2f} against {mean['saliency']:.2f} and {mean['grad_cam']:.2f}; deletion "
     f"{min(table['deletion']['edges']):.2f} against {max(table['deletion']['attention']):.2f}",
 )
 
 # %% [markdown]
 r"""
-So in *Try first* A points best and D comes second, though D has nothing to do with the model. Pointing alone rewards a map for knowing
-the *image*: objects have edges. Only a test that asks the model tells them apart. (Block methods, Shapley and occlusion with 16
-regions, point at the corner of a 4 × 4 block; their deletion area is fair to them, their pointing is not.)
+So in *Try first* A points best, and D beats C, though D has nothing to do with the model: it does what a random drawn pixel does.
+Pointing alone rewards a map for knowing the *image*. Only a test that asks the model tells them apart. (Block methods, Shapley and
+occlusion with 16 regions, point at the corner of a 4 × 4 block; their deletion area is fair to them, their pointing is not.)
+
+**Is the test rigged?** We delete to black, and black is the baseline of integrated gradients too. Delete to grey instead.
+"""
+
+# %%
+grey = {name: [] for name in ("integrated_gradients", *rivals)}
+for trained, each in zip(models, maps, strict=True):
+    for name in grey:
+        grey[name].append(deletion_curve(trained, scene, answers, "image", each[name], baseline=0.5).area.mean().item())
+fig, ax = dot_plot({"deleted to grey": grey}, xlabel="deletion area, low is good; one mark a seed")
+show(fig, "Integrated gradients still have the lowest area; the rivals are closer than with black.")
+leads = [min(grey[name][seed] for name in rivals) - grey["integrated_gradients"][seed] for seed in SEEDS]
+claim(
+    "C29.13",
+    "Deleted to grey, integrated gradients made with a black baseline still beat attention, saliency, edges and random on each of 3 seeds",
+    min(leads) > 0.02,
+    measured="lead over the best of them " + ", ".join(f"{lead:.2f}" for lead in leads),
+)
+
+# %% [markdown]
+r"""
+The order holds and the lead shrinks: part of it was the shared baseline. Report the filler with the area.
 
 **Watch the score.** The same curves, drawn: the probability of the right answer while pixels go.
 """
@@ -490,32 +565,45 @@ hint(exercise.pointing_game)
 
 # %% [markdown]
 r"""
-**Destroy the model.** Shuffle the numbers inside every weight tensor: same values, no knowledge. A map about the model must
-change; a map about the image cannot. Agreement is the rank correlation of the two maps.
+**Destroy the model.** Shuffle the numbers inside every weight tensor: same values, no knowledge. What is about the model must
+change; what is about the image cannot. Agreement is the rank correlation of the two maps, once signed and once of absolute
+values, as many heat maps are drawn. **Predict** which methods keep their picture.
 """
 
 # %%
-runs = []
+signed, absolute = [], []
 for seed, (trained, found) in enumerate(zip(models, maps, strict=True)):
-    broken = pixel_maps(sanity.shuffled_weights(trained, seed=seed), images, ids, answers, NAMES[:5])
-    kept = {name: sanity.rank_agreement(found[name], heat).nanmean().item() for name, heat in broken.items()}
-    runs.append(kept | {"edges": sanity.rank_agreement(found["edges"], edges(images)).mean().item()})
-agreement = {name: [run[name] for run in runs] for name in runs[0]}
-fig, ax = dot_plot({"after shuffling the weights": agreement}, xlabel="agreement with the map before (1 = unchanged)")
-show(fig, "All maps of the model agree with nothing after shuffling; the edge detector does not change at all.")
+    broken = sanity.shuffled_weights(trained, seed=seed)
+    after = pixel_maps(broken, images, ids, answers, NAMES[:5]) | token_maps(broken, images, ids, answers)
+    after["edges"] = edges(images)
+    pairs = {name: (found[name], heat) for name, heat in after.items()}
+    signed.append({n: sanity.rank_agreement(a, b).nanmean().item() for n, (a, b) in pairs.items()})
+    absolute.append({n: sanity.rank_agreement(a.abs(), b.abs()).nanmean().item() for n, (a, b) in pairs.items()})
+runs = {"signed": signed, "absolute values": absolute}
+agreement = {kind: {name: [run[name] for run in each] for name in each[0]} for kind, each in runs.items()}
+fig, ax = dot_plot(agreement, xlabel="agreement with the map before (1 = unchanged)")
+show(
+    fig, "Signed maps agree with nothing; absolute integrated gradients and input times gradient stay, like the edges."
+)
 
-honest = max(abs(value) for name, values in agreement.items() if name != "edges" for value in values)
+# %%
+honest = max(abs(v) for name, values in agreement["signed"].items() if name != "edges" for v in values)
+kept = min(sum((agreement["absolute values"][name] for name in ("integrated_gradients", "input_x_gradient")), []))
 claim(
     "C29.5",
-    "Shuffling the weights destroys every map of the model and leaves the edge detector unchanged (3 seeds)",
-    honest < 0.45 and min(agreement["edges"]) > 0.999,
-    measured=f"agreement at most {honest:.2f}, edges {min(agreement['edges']):.3f}",
+    "Shuffling the weights destroys the signed map of all eight methods tried; edges stay, and so do the absolute values of "
+    "integrated gradients and input × gradient (3 seeds)",
+    honest < 0.45 and min(agreement["signed"]["edges"]) > 0.999 and kept > 0.9,
+    measured=f"signed at most {honest:.2f}, edges {min(agreement['signed']['edges']):.3f}, absolute at least {kept:.2f}",
 )
 
 # %% [markdown]
 r"""
-**Completeness, and the baseline's say.** The contributions add up to $s(x) - s(x')$ if the integral is fine enough. **Predict**
-what happens to an object that is exactly as yellow as the baseline.
+Both multiply by the distance to the baseline, so the black background stays 0 and the silhouette of the objects survives any
+model. Drawn without signs such a map looks right for the wrong reason (Adebayo et al., 2018, compare both ways too).
+
+**Completeness, and the baseline's say.** The contributions add up to $s(x) - s(x')$ if the integral is fine enough. Then take
+yellow instead of black as the baseline and ask about yellow objects. **Predict** what their pixels get.
 """
 
 # %%
@@ -542,10 +630,11 @@ claim(
 
 # %% [markdown]
 r"""
-Black is not neutral, it is a choice: nothing black can ever be found. State the baseline with the map, or average over several.
+Black is not neutral either: with it, nothing black can ever be found. State the baseline with the map, or average over several.
 
-**Is the image used at all?** Train on data in which colour follows shape: every ring green, every cross yellow. The question
-alone gives the answer. Accuracy on such data is perfect; shares of the attribution per modality tell.
+**Is the image used at all?** A language prior, taken to the extreme: train with answers that follow the shape word, "green" for
+every ring and "yellow" for every cross, whatever the picture shows. The question alone gives the answer. The shares of the
+attribution per modality tell; they are sums of absolute values, so compare them between models, never with 0.5.
 """
 
 # %%
@@ -558,7 +647,7 @@ def prior_answers(ids):
     return (ids[:, 5, None] == shapes).int().argmax(dim=1)
 
 
-image_share = {"trained on free colours": [], "trained on colour = shape": []}
+image_share = {"answer from the image": [], "answer follows the word": []}
 for seed, trained in zip(SEEDS, models, strict=True):
     prior = train_vqa(pool.images, pool.ids, prior_answers(pool.ids), seed, steps=120)
     for name, each in zip(image_share, (trained, prior), strict=True):
@@ -569,13 +658,13 @@ for seed, trained in zip(SEEDS, models, strict=True):
 
 # %%
 fig, ax = dot_plot({"Shapley": image_share}, xlabel="the image's share of all contributions, one mark a seed")
-show(fig, "The honest model gives the image a large share, the one with a language prior next to none.")
+show(fig, "The honest model gives the image a large share, the one with a language prior about a tenth.")
 claim(
     "C29.7",
-    "A model that ignores the image is unmasked: its image share is under half of the honest model's (3 seeds)",
-    max(image_share["trained on colour = shape"]) < 0.5 * min(image_share["trained on free colours"]),
-    measured=f"{max(image_share['trained on colour = shape']):.2f} at most, against "
-    f"{min(image_share['trained on free colours']):.2f} at least",
+    "A model taught to ignore the image is unmasked: its image share is under half of the honest model's (3 seeds)",
+    max(image_share["answer follows the word"]) < 0.5 * min(image_share["answer from the image"]),
+    measured=f"{max(image_share['answer follows the word']):.2f} at most, against "
+    f"{min(image_share['answer from the image']):.2f} at least",
 )
 
 # %% [markdown]
@@ -622,8 +711,8 @@ claim(
 
 # %% [markdown]
 r"""
-The map gave the suspicion, the ablation the proof. Neither alone would do: a map without the test is an opinion, and without the
-map nobody would have known what to take away.
+The map gave the suspicion, the ablation the proof. A map without the test is an opinion; without the map one would have to guess
+what to take away.
 """
 
 # %% [markdown]
@@ -631,13 +720,15 @@ r"""
 ## 29.7 Wrong answers people give
 
 **"The attention weight is the importance of a token; the heat map of attention explains the model."** It sounds right because the
-weights are positive, sum to 1, and multiply something. They multiply the *value*, and a value may be zero.
+weights are positive, sum to 1, and multiply something. They multiply the *value*, and a value may be zero. Careful with the
+opposite claim, too: such a token adds nothing, but masking it is not free, since the other weights grow to fill its place.
 """
 
 # %%
 scores, value = torch.tensor([7.0, 1.0, 0.5]), torch.tensor([0.0, 2.0, -1.0])
 weight = scores.softmax(dim=0)
-effect = weight[0] * value[0]  # what token 0 adds to the output; its key is part of the softmax either way
+effect = weight[0] * value[0]  # what token 0 adds to the output, as long as it stays in the softmax
+masked = (scores[1:].softmax(dim=0) * value[1:]).sum()  # it is gone, and the others share its weight
 
 effects, looked = [], []
 for trained, each in zip(models, maps, strict=True):
@@ -649,15 +740,16 @@ tau = [kendalltau(a, b.abs()).statistic for a, b in pairs]
 mean_tau = sum(tau) / len(tau)
 claim(
     "C29.1",
-    "A token can hold over 0.99 of the attention and add nothing; in the trained models weight and effect agree only in part",
-    weight[0].item() > 0.99 and effect.item() == 0 and mean_tau < 0.7,
-    measured=f"weight {weight[0]:.3f}, effect {effect:.1f}; Kendall's τ {mean_tau:.2f} over {len(tau)} questions",
+    "A token can hold over 0.99 of the attention and add nothing, though masking it changes the output; in the trained models "
+    "weight and effect agree only in part",
+    weight[0].item() > 0.99 and effect.item() == 0 and masked.item() > 0.5 and 0.1 < mean_tau < 0.7,
+    measured=f"weight {weight[0]:.3f}, effect {effect:.1f}, output {(weight * value).sum():.3f} and {masked:.2f} without it; Kendall's τ {mean_tau:.2f} over {len(tau)} questions",
 )
 
 # %% [markdown]
 r"""
-**"SHAP and LIME solve interpretability."** They look complete: every input gets a number, and the numbers add up. They are
-*additive*: C29.2 above gives both bits of an XOR a quarter each, which no experiment with one bit at a time will ever show.
+**"SHAP and LIME solve interpretability."** They look complete: every input gets a number, and SHAP's even add up. Both are
+*additive* models: C29.2 above gives both bits of an XOR a quarter each, which no experiment with one bit at a time will ever show.
 Quote the interaction beside the values.
 
 **"Input times gradient hits the object, so it is faithful."** It hits because it multiplies by the input, and the background is
@@ -670,7 +762,7 @@ claim(
     "C29.10",
     "Input × gradient points at the object over 4 times as often as chance, yet deletes far worse than integrated gradients",
     min(hits) > 4 * chance and min(falls) > max(table["deletion"]["integrated_gradients"]) + 0.15,
-    measured=f"pointing {min(hits):.2f}, chance {chance:.2f}; deletion {min(falls):.2f} to {max(falls):.2f}, integrated "
+    measured=f"pointing {min(hits):.2f}, chance {chance:.2f}, of drawn pixels {drawn_chance:.2f}; deletion {min(falls):.2f} to {max(falls):.2f}, integrated "
     f"gradients at most {max(table['deletion']['integrated_gradients']):.2f}, random {min(table['deletion']['random']):.2f}",
 )
 
@@ -696,7 +788,7 @@ for name, count in passes.items():
 
 # %% [markdown]
 r"""
-Regions, not patches, make a large model explainable: ablation of 16 regions costs less than a tenth of 50-step integrated
+Regions, not patches, make a large model explainable: ablation of 16 regions costs about a ninth of 50-step integrated
 gradients, needs no gradients, hence no activations in memory and works behind an inference server. `attribute_answer` in
 `explain/generation.py` does it for generated text. One trap: captum's default steps through a key-value cache, and transformers 5
 then leaves the pixels out of the first step, so every region gets 0; the wrapper turns that off. Fused attention (SDPA,
@@ -733,7 +825,7 @@ r"""
 4. Adebayo et al. (2018), arXiv:1810.03292: randomisation; the edge detector as a rival. Ours shuffles instead of redrawing.
 5. Petsiuk et al. (2018), arXiv:1806.07421: deletion and insertion. Zhang et al. (2016), arXiv:1608.00507: the pointing game.
 6. Abnar and Zuidema (2020), arXiv:2005.00928: rollout. Chefer et al. (2021), arXiv:2103.15679: gradient-weighted relevance.
-7. Kokhlikyan et al. (2020), arXiv:2009.07896: captum, which does the work here.
+7. Selvaraju et al. (2016), arXiv:1610.02391: Grad-CAM. Simonyan et al. (2013), arXiv:1312.6034: saliency. Kokhlikyan et al. (2020), arXiv:2009.07896: captum, which does the work here.
 8. Goyal et al. (2016), arXiv:1612.00837: language priors in visual question answering.
 9. Next after maps of inputs: sparse autoencoders name directions inside the model, Cunningham et al. (2023), arXiv:2309.08600.
 
