@@ -22,6 +22,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from course_lib.lesson import readme
+from course_lib.lesson.syllabus import lesson_map
 
 HERE = Path(__file__).resolve().parent
 RECORD = HERE.parent / "datasets" / "recorded" / "lessons.json"
@@ -64,7 +65,16 @@ def in_sync(source: Path, target: Path) -> bool:
     notebook = nbformat.read(target, as_version=4)
     counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
     same_cells = _cells(notebook) == _cells(read_source(source))
-    return same_cells and counts == list(range(1, len(counts) + 1)) and notebook.metadata == METADATA
+    in_order = counts == list(range(1, len(counts) + 1))
+    return same_cells and in_order and notebook.metadata == METADATA and _map_is_current(notebook)
+
+
+def _map_is_current(notebook: NotebookNode) -> bool:
+    """Whether a list of lessons in an output, as the start page has it, still says which lessons exist."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "lesson_map()" in cell.source:
+            return any(output.get("data", {}).get("text/markdown") == lesson_map() for output in cell.outputs)
+    return True
 
 
 def _cells(notebook: NotebookNode) -> list[tuple]:
@@ -155,7 +165,7 @@ def _check(pairs: list[tuple[Path, Path]]) -> int:
 
 
 def _build(pairs: list[tuple[Path, Path]], always: bool) -> int:
-    for source, target in pairs:
+    for source, target in sorted(pairs, key=lambda pair: pair[0].stem.startswith("00")):  # last: it lists the others
         if always or not in_sync(source, target):
             print(f"build: {target.name} <- src/{source.name}", flush=True)
             build(source, target)

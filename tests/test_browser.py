@@ -280,7 +280,7 @@ def test_a_wrong_answer_gets_advice_and_a_right_one_passes(lesson):
     cell = lesson.cell(r"def fuse\(")
     verdict = cell.locator(".jp-OutputArea")
     lesson.answer(cell, wrong)
-    playwright.expect(verdict).to_contain_text(re.compile(r"✗ 07\.1 fuse .* divide by the number of modalities"))
+    playwright.expect(verdict).to_contain_text(re.compile(r"✗ 07\.1 fuse .* divide by the number\s+of\s+modalities"))
     lesson.answer(cell, solution)
     playwright.expect(verdict).to_contain_text("✓ 07.1 fuse passed")
     playwright.expect(verdict).not_to_contain_text("✗")

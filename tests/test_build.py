@@ -63,6 +63,20 @@ def test_a_notebook_run_out_of_order_is_out_of_sync(built, tmp_path):
     assert not build.in_sync(source, tmp_path / "n.ipynb")
 
 
+def test_a_start_page_that_lists_other_lessons_is_out_of_date(tmp_path):
+    source, target = tmp_path / "93_map.py", tmp_path / "93_map.ipynb"
+    source.write_text(
+        "# %%\nfrom IPython.display import Markdown\n\nfrom course_lib.lesson.syllabus import lesson_map\n\n"
+        "Markdown(lesson_map())\n",
+        encoding="utf-8",
+    )
+    build.build(source, target)
+    assert build.in_sync(source, target)
+    text = target.read_text(encoding="utf-8")
+    target.write_text(text.replace("[07 ·", "[77 ·"), encoding="utf-8")
+    assert "[77 ·" in target.read_text(encoding="utf-8") and not build.in_sync(source, target)
+
+
 def test_two_builds_are_byte_identical(built, tmp_path):
     source, target = built
     build.build(source, tmp_path / "again.ipynb")
