@@ -212,9 +212,9 @@ MODERN_AND_OWN = ["Q109", "Q110", "Q201", "Q202", "Q203", "Q204"]
 
 
 def everything(question: Question) -> list[Text]:
-    wrong = question.wrong_answer
     pairs = [text for each in question.follow_ups for text in (each.question, each.answer)]
-    return [question.question, question.answer, *question.key_points, *pairs, wrong.statement, wrong.why]
+    wrong = [text for each in question.wrong_answers for text in (each.statement, each.why)]
+    return [question.question, question.answer, *question.key_points, *pairs, *wrong]
 
 
 @pytest.fixture(params=BANK, ids=lambda question: question.id)
@@ -239,7 +239,7 @@ def test_a_seed_question_covers_every_sub_point(id, points):
 
 
 def test_the_errors_that_candidates_repeat_are_wrong_answers():
-    refuted = {number for each in BANK for number in each.wrong_answer.errata}
+    refuted = {number for each in BANK for wrong in each.wrong_answers for number in wrong.errata}
     assert {"X050", "X060", "X061", "X062", "X067", "X069"} <= refuted
 
 
@@ -344,6 +344,20 @@ def test_html_is_escaped(tmp_path):
     page = as_html(record)
     assert "Is 2 &lt; 3?" in page and "$2 &lt; 3$" in page
     assert not re.search(r"<\s", page)
+
+
+def test_every_wrong_answer_of_a_record_is_shown_and_counts_as_evidence(tmp_path):
+    second = """\
+  more_wrong_answers:
+    - statement: {en: Three is smaller., zh: 三更小。}
+      why: {en: It follows two., zh: 三在二之后。}
+      evidence: ["arXiv:2209.03430"]
+"""
+    (record,) = load_questions(root=repository(tmp_path, RECORD + second))
+    assert [each.statement.en for each in record.wrong_answers] == ["They are equal.", "Three is smaller."]
+    assert record.evidence[-1].ref == "arXiv:2209.03430"
+    page = as_markdown(record)
+    assert page.index("They differ by one.") < page.index("It follows two.")
 
 
 def test_an_unknown_language_is_refused(shown):

@@ -78,6 +78,8 @@ class Question:
     exercise: str | None
     """Id of the exercise that practises it, or null."""
     tags: tuple[str, ...]
+    more_wrong_answers: tuple[WrongAnswer, ...] = ()
+    """Other things candidates say to the same question, each with its own refutation."""
     section: str | None = None
     """Number of the lesson's section, "7.4"; left out, it is the section of the first claim among the key points."""
     frequency: Frequency | None = None
@@ -93,4 +95,9 @@ class Question:
     @property
     def evidence(self) -> tuple[Evidence, ...]:
         """Everything the record rests on, in reading order."""
-        return tuple(e for point in self.key_points for e in point.evidence) + self.wrong_answer.evidence
+        return tuple(e for part in (*self.key_points, *self.wrong_answers) for e in part.evidence)
+
+    @property
+    def wrong_answers(self) -> tuple[WrongAnswer, ...]:
+        """What candidates say, the usual one first."""
+        return (self.wrong_answer, *self.more_wrong_answers)

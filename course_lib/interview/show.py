@@ -112,12 +112,12 @@ def as_html(question: Question, language: str = "en", *, revealed: bool = True) 
 
 def blocks(question: Question, language: str, parts: tuple[str, ...]) -> list[tuple[str, list[Line]]]:
     """Title and lines of each part of the answer, in the order of `parts`."""
-    wrong = question.wrong_answer
+    wrong = question.wrong_answers
     lines = {
         "answer": [Line("", question.answer[language])],
         "key_points": [Line("", point[language], point.evidence) for point in question.key_points],
         "follow_ups": [Line(each.question[language], each.answer[language]) for each in question.follow_ups],
-        "wrong_answer": [Line(f"“{wrong.statement[language]}”", wrong.why[language], wrong.evidence)],
+        "wrong_answer": [Line(f"“{each.statement[language]}”", each.why[language], each.evidence) for each in wrong],
     }
     if unknown := [part for part in parts if part not in lines]:
         raise ValueError(f"no part {unknown} of an answer; there are {', '.join(lines)}")
