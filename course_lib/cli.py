@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from course_lib.cli_interview import add_interview_parsers
 from course_lib.cli_train import add_train_parser
 
 
@@ -13,6 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     verbs.add_parser("doctor", help="is this machine ready, and if not, what to do").set_defaults(run=_doctor)
     verbs.add_parser("lessons", help="list the lessons, planned ones marked").set_defaults(run=_lessons)
     add_train_parser(verbs)
+    add_interview_parsers(verbs)
     lab = verbs.add_parser("lab", help="open JupyterLab on the start page")
     lab.add_argument("--port", type=int, help="use this port or fail; without it Jupyter takes the next free one")
     lab.set_defaults(run=_lab)

@@ -4,7 +4,8 @@ import hashlib
 
 from course_lib.data.catalogue import DATASETS, render, table
 
-OWN_TEXT = ("questions/", "recorded/", "lessons.csv", "glossary.csv", "README.md", "catalogue.json")
+OWN_TEXT = ("questions/", "recorded/", "lessons.csv", "glossary.csv", "sub_points.yaml", "errata.csv")
+OWN_TEXT += ("README.md", "catalogue.json")
 LICENCES = ("CC0", "CC BY 2.0", "CC BY 4.0", "public domain")
 
 

@@ -17,7 +17,7 @@ LAYERS = [
     ["lesson"],
     ["exercises"],
     ["interview"],
-    ["doctor", "lab", "cli_train"],
+    ["doctor", "lab", "cli_interview", "cli_train"],
     ["cli"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
