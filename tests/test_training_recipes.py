@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from course_lib.models.transformer import Block, Decoder
 from course_lib.training.loop import fit
-from course_lib.training.recipes import BUILT_IN, Block, Decoder, contrast, digits, next_token, token_table
+from course_lib.training.recipes import BUILT_IN, contrast, digits, next_token, token_table
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

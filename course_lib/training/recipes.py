@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course_lib.models.transformer import Decoder, VisionTransformer
 from course_lib.training.config import TrainConfig
 from course_lib.training.distributed import gather
 
@@ -25,68 +26,6 @@ class Recipe(NamedTuple):
     config: TrainConfig
     evaluate: Callable | None = None
     weigh: Callable | None = None
-
-
-class Block(nn.Module):
-    """A transformer layer with the norms first: x + attention(norm x), then x + mlp(norm x)."""
-
-    def __init__(self, width: int, heads: int, *, causal: bool = False) -> None:
-        super().__init__()
-        self.heads, self.causal = heads, causal
-        self.before_attention, self.before_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
-
-    def forward(self, x: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
-        """Mix the tokens, then think about each."""
-        q, k, v = (
-            self.qkv(self.before_attention(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        )  # B H T E
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        x = x + self.out(mixed.transpose(1, 2).flatten(2))
-        return x + self.mlp(self.before_mlp(x))
-
-
-class VisionTransformer(nn.Module):
-    """Square images to vectors: patches, positions, blocks, mean (Dosovitskiy et al., 2020, arXiv:2010.11929)."""
-
-    def __init__(self, side: int, patch: int, channels: int, width: int, depth: int, heads: int, outputs: int) -> None:
-        super().__init__()
-        self.patches = nn.Conv2d(channels, width, patch, stride=patch)
-        self.positions = nn.Parameter(torch.randn((side // patch) ** 2, width) * 0.02)
-        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
-        self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, outputs)
-
-    def forward(self, images: Float[Tensor, "B channels side side"]) -> Float[Tensor, "B outputs"]:
-        """One vector per image: class scores, or a place in a shared space."""
-        x = self.patches(images).flatten(2).transpose(1, 2) + self.positions  # B P D
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x).mean(1))
-
-
-class Decoder(nn.Module):
-    """Tokens to scores of the next token, or with `outputs` of another size to any per-token vector."""
-
-    def __init__(
-        self, vocabulary: int, length: int, width: int, depth: int, heads: int, outputs: int | None = None
-    ) -> None:
-        super().__init__()
-        self.embed, self.positions = nn.Embedding(vocabulary, width), nn.Embedding(length, width)
-        self.blocks = nn.ModuleList(Block(width, heads, causal=True) for _ in range(depth))
-        self.norm, self.head = (
-            nn.LayerNorm(width),
-            nn.Linear(width, vocabulary if outputs is None else outputs, bias=False),
-        )
-        for table in (self.embed, self.positions):
-            nn.init.normal_(table.weight, std=0.02)
-
-    def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T outputs"]:
-        """Position t sees tokens 0 to t only."""
-        x = self.embed(tokens) + self.positions.weight[: tokens.shape[1]]
-        for block in self.blocks:
-            x = block(x)
-        return self.head(self.norm(x))
 
 
 class TwoTower(nn.Module):

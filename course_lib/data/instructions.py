@@ -1,0 +1,118 @@
+"""Prompts with their answers about scenes, as ids and labels: captions and questions in one form.
+
+    ids     <bos> <image> describe . small red square top left <eos>
+    labels  -100  -100    -100     -100  small red square top left <eos>
+
+A label is the id itself, not the next one; the loss shifts by one. Axis letters are those of course_lib/__init__.py.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float32, Int
+from torch import Tensor
+
+from course_lib.data.scene_language import ENGLISH
+from course_lib.data.scenes import Scenes, make_scenes
+from course_lib.data.shapes import COLOURS, SHAPES, Scene
+from course_lib.data.vocabulary import Vocabulary
+
+IMAGE = "<image>"
+WORDS = Vocabulary((*ENGLISH.words, IMAGE, "describe", "."))
+"""The words of the scenes and those of the prompts; the ids of ENGLISH stay what they are."""
+IMAGE_ID = WORDS.tokens.index(IMAGE)
+DESCRIBE = f"{IMAGE} describe."
+"""The prompt for a caption; a question comes as '<image> what colour is the ring?'."""
+KINDS = ("caption", "colour", "count", "exists", "relation")
+IGNORE = -100
+
+
+class Instructions(NamedTuple):
+    """Prompts and answers, each part in the same order; the first three are what `fit` takes as data."""
+
+    images: Float32[Tensor, "B 3 height width"]
+    ids: Int[Tensor, "B T"]
+    """<bos>, the prompt with one <image>, the answer, <eos>, then <pad>."""
+    labels: Int[Tensor, "B T"]
+    """The ids of answer and <eos>; -100 elsewhere."""
+    prompts: list[str]
+    answers: list[str]
+    kinds: list[str]
+    """One of KINDS."""
+    rows: list[int]
+    """Number of the scene."""
+    drawn: Scenes
+    """The scenes themselves, with masks."""
+
+
+def make_instructions(
+    count: int,
+    *,
+    seed: int,
+    kinds: tuple[str, ...] = ("caption",),
+    questions: int = 1,
+    objects: tuple[int, int] = (1, 2),
+    split: str = "train",
+    size: int = 16,
+    length: int | None = None,
+) -> Instructions:
+    """Draw `count` scenes and ask about each; seed, objects, split and size as in `make_scenes`.
+
+    kinds: "caption" asks each scene for a description. Of the question kinds named, each scene is asked up to
+        `questions` of those it allows, drawn by the seed.
+    length: T; by default that of the longest example.
+    """
+    unknown = [kind for kind in kinds if kind not in KINDS]
+    if unknown or len(kinds) == 0:
+        raise ValueError(f"kinds {unknown or kinds} does not fit; choose some of {KINDS}")
+    drawn = make_scenes(count, seed=seed, objects=objects, split=split, size=size)
+    generator = torch.Generator().manual_seed(seed)
+    rows, prompts, answers, asked = [], [], [], []
+    for row, (caption, every) in enumerate(zip(drawn.captions, drawn.questions, strict=True)):
+        fitting = [q for q in every if q.kind in kinds]
+        chosen = torch.randperm(len(fitting), generator=generator)[:questions].tolist()
+        about = [(DESCRIBE, caption, "caption")] if "caption" in kinds else []
+        about += [(question_prompt(q.text), q.answer, q.kind) for q in (fitting[k] for k in chosen)]
+        for prompt, answer, kind in about:
+            rows.append(row)
+            prompts.append(prompt)
+            answers.append(answer)
+            asked.append(kind)
+    if len(rows) == 0:
+        raise ValueError(f"{count} scenes allow no question of {kinds}; draw more scenes or add kinds")
+    ids, labels = encode_examples(prompts, answers, length=length)
+    return Instructions(drawn.images[rows], ids, labels, prompts, answers, asked, rows, drawn)
+
+
+def question_prompt(question: str) -> str:
+    """'what colour is the ring?' -> '<image> what colour is the ring?'"""
+    return f"{IMAGE} {question}"
+
+
+def encode_prompts(prompts: list[str]) -> Int[Tensor, "B T"]:
+    """<bos> and the prompt, padded on the left so that every row ends where its answer begins."""
+    rows = [WORDS.encode(prompt)[:-1] for prompt in prompts]
+    longest = max(map(len, rows))
+    return torch.tensor([[WORDS.PAD] * (longest - len(row)) + row for row in rows])
+
+
+def encode_examples(
+    prompts: list[str], answers: list[str], *, length: int | None = None
+) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
+    """Ids and labels of prompts followed by their answers; unknown words are refused with the list of known ones."""
+    starts = [len(WORDS.encode(prompt)) - 1 for prompt in prompts]
+    ids = WORDS.encode_batch([f"{p} {a}" for p, a in zip(prompts, answers, strict=True)], length=length)
+    is_answer = torch.arange(ids.shape[1]) >= torch.tensor(starts)[:, None]
+    return ids, ids.masked_fill(~is_answer | (ids == WORDS.PAD), IGNORE)
+
+
+def mentioned(caption: str) -> list[str]:
+    """The objects that a caption names, as 'red square', in its order and as often as it names them."""
+    words = caption.split()
+    pairs = zip(words, words[1:], strict=False)
+    return [f"{colour} {shape}" for colour, shape in pairs if colour in COLOURS and shape in SHAPES]
+
+
+def present(scene: Scene) -> set[str]:
+    """The objects that a scene shows, as 'red square'."""
+    return {f"{each.colour} {each.shape}" for each in scene.objects}
