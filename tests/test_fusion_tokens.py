@@ -11,7 +11,6 @@ from course_lib.models.fusion_tokens import (
     BottleneckFusion,
     CrossAttentionFusion,
     JointAttentionFusion,
-    masked_softmax,
 )
 
 
@@ -145,14 +144,6 @@ def test_attention_pooling_of_nothing_is_zero_with_a_finite_gradient():
     assert weights.count_nonzero() == 0
     (pooled.sum() + weights.square().sum()).backward()
     assert tokens.grad.count_nonzero() == 0
-
-
-def test_masked_softmax_is_softmax_of_what_is_left():
-    scores = normal(2, 5, seed=4)
-    weights = masked_softmax(scores, MASK)
-    for b in range(2):
-        torch.testing.assert_close(weights[b, MASK[b]], scores[b, MASK[b]].softmax(0))
-        assert weights[b, ~MASK[b]].count_nonzero() == 0
 
 
 def test_bottleneck_needs_two_layers_from_word_to_patch():

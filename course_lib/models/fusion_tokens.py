@@ -7,12 +7,13 @@ Simplified from Transformer blocks: no layer norm, no dropout and, but for the b
 Axis letters are those of course_lib/__init__.py. Costs are per example, in multiply-adds of the matrix products.
 """
 
-import math
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+
+from course_lib.models.attention import check_heads, dot_product_attention, join_heads, masked_softmax, split_heads
 
 
 class CrossAttended(NamedTuple):
@@ -52,15 +53,11 @@ class CrossAttentionFusion(nn.Module):
         image_mask: Bool[Tensor, "B P"] | None = None,
     ) -> CrossAttended:
         """image_mask: True where a patch is real; None means all are."""
-        query, key, value = (self._split(x) for x in (self.query(text), self.key(image), self.value(image)))
-        scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])  # (B, H, T, P)
-        weights = masked_softmax(scores, None if image_mask is None else image_mask[:, None, None, :])
-        attended = self.out((weights @ value).transpose(1, 2).flatten(start_dim=2))
-        return CrossAttended(text + attended, attended, weights)
-
-    def _split(self, tokens: Tensor) -> Tensor:
-        """(B, S, D) to (B, H, S, E)."""
-        return tokens.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        projected = (self.query(text), self.key(image), self.value(image))
+        query, key, value = (split_heads(tokens, self.heads) for tokens in projected)
+        read = dot_product_attention(query, key, value, None if image_mask is None else image_mask[:, None, None, :])
+        attended = self.out(join_heads(read.output))
+        return CrossAttended(text + attended, attended, read.weights)
 
 
 class JointlyAttended(NamedTuple):
@@ -160,23 +157,6 @@ class BottleneckFusion(nn.Module):
             image, from_image = image_layer(torch.cat([image, shared], dim=1)).tensor_split([image.shape[1]], dim=1)
             shared = (from_text + from_image) / 2
         return Bottlenecked(text, image, shared)
-
-
-def masked_softmax(scores: Float[Tensor, "*rows S"], mask: Bool[Tensor, "*_ S"] | None) -> Float[Tensor, "*rows S"]:
-    """Softmax over the positions where the mask is True; 0 elsewhere, and 0 everywhere if it is False throughout.
-
-    The lowest finite number replaces masked scores: with -inf a fully masked row would be NaN in the backward pass too.
-    """
-    if mask is None:
-        return scores.softmax(dim=-1)
-    return scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1) * mask
-
-
-def check_heads(width: int, heads: int) -> None:
-    """ValueError, with the numbers that fit, unless `width` splits into `heads` equal parts."""
-    fitting = [divisor for divisor in range(1, width + 1) if width % divisor == 0]
-    if heads not in fitting:
-        raise ValueError(f"width {width} does not split into {heads} equal heads; try heads in {fitting}")
 
 
 def _mask_for(tokens: Tensor, mask: Tensor | None) -> Tensor:
