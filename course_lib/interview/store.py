@@ -1,0 +1,184 @@
+"""Reviews on disk: one SQLite file in the user's data folder, into which every rating goes before the next question.
+
+The file is a log. Reviews and requests are only ever appended (triggers refuse anything else), each in a transaction of
+its own, and the state of a card is computed from the log, so there is no second copy that could disagree. Every call
+opens the file, does one thing and closes it: two kernels can practise at once (write-ahead log, busy timeout), and a
+kernel that is killed loses nothing that was rated. A damaged file is moved aside, never overwritten; what SQLite can
+still read of it is carried over.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import platformdirs
+
+from course_lib.interview.salvage import BUSY_SECONDS, find_damage, insert, set_aside
+
+FILE = "reviews.sqlite3"
+VERSION = 1
+RATINGS = {1: "again", 2: "hard", 3: "good", 4: "easy"}
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS reviews (
+    id INTEGER PRIMARY KEY, question TEXT NOT NULL, rating INTEGER NOT NULL CHECK (rating BETWEEN 1 AND 4),
+    at TEXT NOT NULL, seconds REAL);
+CREATE TABLE IF NOT EXISTS requests (
+    id INTEGER PRIMARY KEY, question TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
+"""
+SCHEMA += "".join(
+    f"CREATE TRIGGER IF NOT EXISTS {table}_{verb.lower()} BEFORE {verb} ON {table} "
+    f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;\n"
+    for table in ("reviews", "requests")
+    for verb in ("UPDATE", "DELETE")
+)
+SCHEMA += f"PRAGMA user_version = {VERSION};"
+COLUMNS = {"reviews": "question, rating, at, seconds", "requests": "question, reason, at"}
+
+
+class StoreError(RuntimeError):
+    """Reviews cannot be read or written; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """One rating."""
+
+    question: str
+    """Id of the question, which the bank may have dropped since."""
+    rating: int
+    """1 again, 2 hard, 3 good, 4 easy."""
+    at: datetime
+    """When, in UTC."""
+    seconds: float | None = None
+    """From showing the question to rating it; None where nobody measured."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Somebody, for example a mock interview, wants a question drilled soon."""
+
+    question: str
+    reason: str
+    at: datetime
+
+
+def data_folder() -> Path:
+    """Where reviews are kept: COURSE_DATA if set (read at every call), else the system's place for user data."""
+    if folder := os.environ.get("COURSE_DATA"):
+        return Path(folder).expanduser()
+    return Path(platformdirs.user_data_dir("every-answer-runs", appauthor=False))
+
+
+def add_to_drill(questions: Iterable[str], reason: str, *, store: "ReviewStore | None" = None) -> None:
+    """Make the drill ask these questions next, each until it is rated again: for what a mock interview found weak.
+
+    questions: ids ("Q004"). reason: what the drill shows beside the question, "mock interview: no formula".
+    """
+    (store or ReviewStore()).request(questions, reason)
+
+
+class ReviewStore:
+    """The review log in `folder`, by default `data_folder()`; created at the first use.
+
+    notice: empty, or what was found and done about a damaged file.
+    Raises StoreError when the folder cannot be written or a newer course wrote the file.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.path = (folder or data_folder()) / FILE
+        self.notice = ""
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if find_damage(self.path):
+                self.notice = set_aside(self.path, SCHEMA, COLUMNS, _fits)
+            with self._open() as connection:
+                found = connection.execute("PRAGMA user_version").fetchone()[0]
+                if found < VERSION:
+                    connection.executescript(f"BEGIN IMMEDIATE;{SCHEMA}COMMIT;")
+        if found > VERSION:
+            raise StoreError(
+                f"{self.path} has format {found}, this course knows {VERSION}: a newer version of the course wrote it. "
+                "Update the course, or set COURSE_DATA to another folder"
+            )
+
+    def add(self, review: Review) -> None:
+        """Append one review; when this returns it is on disk."""
+        if review.rating not in RATINGS:
+            raise ValueError(f"rating {review.rating!r} is none of {RATINGS}")
+        values = (review.question, int(review.rating), _stamp(review.at), review.seconds)
+        self._append("reviews", [values])
+
+    def request(self, questions: Iterable[str], reason: str, *, at: datetime | None = None) -> None:
+        """Append a request for each question id; all of them or none."""
+        when = _stamp(at or datetime.now(UTC))
+        self._append("requests", [(question, reason, when) for question in questions])
+
+    def reviews(self) -> list[Review]:
+        """All reviews, oldest first."""
+        rows = self._all("reviews")
+        return sorted((Review(q, rating, _time(at), s) for q, rating, at, s in rows), key=lambda each: each.at)
+
+    def requests(self) -> list[Request]:
+        """All requests, oldest first."""
+        return [Request(question, reason, _time(at)) for question, reason, at in self._all("requests")]
+
+    def _append(self, table: str, rows: list[tuple]) -> None:
+        with self._explained(), self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            insert(connection, table, COLUMNS[table], rows)
+            connection.execute("COMMIT")
+
+    def _all(self, table: str) -> list[tuple]:
+        with self._explained(), self._open() as connection:
+            return connection.execute(f"SELECT {COLUMNS[table]} FROM {table} ORDER BY id").fetchall()
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        # isolation_level=None: transactions are the ones written here, none is opened behind our back
+        with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut, not only a killed kernel
+            yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.OperationalError) as error:
+            raise StoreError(
+                f"cannot keep reviews in {self.path}: {error}. Make the folder writable and leave space on the disk, "
+                "or choose another: import os; os.environ['COURSE_DATA'] = '/a/folder/of/yours', then call again. "
+                "Nothing that was saved before is lost"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise StoreError(
+                f"{self.path} is damaged: {error}. Call again: the file will be moved aside, and what can be read "
+                "carried over"
+            ) from error
+
+
+def _is_time(text: object) -> bool:
+    try:
+        return isinstance(text, str) and _time(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _fits(table: str, row: tuple) -> bool:
+    """Whether a salvaged row is one that this module could have written."""
+    right = row[1] in RATINGS if table == "reviews" else isinstance(row[1], str)
+    return isinstance(row[0], str) and right and _is_time(row[2])
+
+
+def _stamp(at: datetime) -> str:
+    if at.tzinfo is None:
+        raise ValueError(f"time {at} has no zone; pass datetime.now(UTC)")
+    return at.astimezone(UTC).isoformat()
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
