@@ -194,7 +194,8 @@ def test_a_truncated_file_keeps_its_first_reviews(tmp_path):
     store.path.write_bytes(damaged)
     saved = ReviewStore(tmp_path).reviews()
     assert [path.read_bytes() for path in aside(tmp_path)] == [damaged]
-    assert 300 < len(saved) < 900 and saved == reviews(len(saved))
+    assert 300 < len(saved) < 900 and set(saved) <= set(reviews(900))
+    assert saved[:300] == reviews(300)
 
 
 def test_a_second_damage_does_not_overwrite_the_first(tmp_path):
