@@ -1,0 +1,53 @@
+"""Bring features to one scale: min-max, z-score, robust. All three are x -> (x - shift) / scale, so all can be undone.
+
+Fit on the training split, apply everywhere: what a scaler has seen of the test split is a leak.
+In this module B is the number of rows and D the number of features.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+METHODS = ("min-max", "z-score", "robust")
+
+
+class Scaler(NamedTuple):
+    """An affine map per feature: how far to shift it and by how much to divide it."""
+
+    shift: Float[Tensor, " D"]
+    scale: Float[Tensor, " D"]
+    """Never 0: a feature that is constant in training is only shifted."""
+
+    def apply(self, values: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+        """(x - shift) / scale."""
+        return (values - self.shift) / self.scale
+
+    def invert(self, scaled: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+        """x * scale + shift: the values before `apply`, up to rounding."""
+        return scaled * self.scale + self.shift
+
+
+def fit_scaler(values: Float[Tensor, "B D"], method: str) -> Scaler:
+    """Read shift and scale off the training rows.
+
+    "min-max": (x - min) / (max - min), training rows land in [0, 1]. "z-score": (x - mean) / standard deviation
+    (divided by B, not B - 1, as in scikit-learn's StandardScaler). "robust": (x - median) / (75th - 25th percentile),
+    as in scikit-learn's RobustScaler. A missing value (NaN) is refused: it would make the whole feature NaN.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is unknown; try one of {METHODS}")
+    if len(values) == 0:
+        raise ValueError("no rows came; a scaler needs at least one row of the training split")
+    missing = values.isnan().any(dim=0)
+    if missing.any():
+        raise ValueError(f"features {missing.nonzero().flatten().tolist()} hold NaN; fill or drop missing values first")
+    if method == "min-max":
+        shift, scale = values.amin(dim=0), values.amax(dim=0) - values.amin(dim=0)
+    elif method == "z-score":
+        shift, scale = values.mean(dim=0), values.std(dim=0, correction=0)
+    else:
+        low, shift, high = values.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=values.dtype), dim=0)
+        scale = high - low
+    return Scaler(shift, torch.where(scale > 0, scale, torch.ones_like(scale)))

@@ -1,0 +1,280 @@
+"""Loaders on small folders in the published formats, whole and broken in every way that learners break them."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from course_lib.data.annotations import CollectionError, Offer
+from course_lib.data.collections import (
+    COCO,
+    FLICKR8K,
+    FLICKR30K,
+    VQA_V2,
+    load_coco_captions,
+    load_flickr8k,
+    load_flickr30k,
+    load_vqa_v2,
+)
+
+
+def picture(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (12, 9), (30, 60, 90)).save(path)
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Two images, one with two captions; keys and order as in captions_val2017.json."""
+    folder = tmp_path / "coco"
+    images = [
+        {"license": 4, "file_name": "000000397133.jpg", "coco_url": "", "height": 427, "width": 640, "id": 397133},
+        {"license": 1, "file_name": "000000037777.jpg", "coco_url": "", "height": 230, "width": 352, "id": 37777},
+    ]
+    annotations = [
+        {"image_id": 397133, "id": 38, "caption": "A man in a kitchen."},
+        {"image_id": 37777, "id": 41, "caption": "Fruit on a counter. "},
+        {"image_id": 397133, "id": 182, "caption": "A person is cooking."},
+    ]
+    write(
+        folder / "annotations/captions_val2017.json",
+        {"info": {"year": 2017}, "licenses": [], "images": images, "annotations": annotations},
+    )
+    for each in images:
+        picture(folder / "val2017" / each["file_name"])
+    return folder
+
+
+TOKENS = "\n".join(
+    f"{name}#{n}\tcaption {n} of {name} ." for name in ("1_a.jpg", "2_b.jpg", "3_c.jpg") for n in range(5)
+)
+
+
+@pytest.fixture
+def flickr8k(tmp_path):
+    write(tmp_path / "Flickr8k.token.txt", TOKENS + "\n9_z.jpg.1#0\tan image that is not there\n")
+    for part, names in {"train": "2_b.jpg\n1_a.jpg\n", "dev": "3_c.jpg\n", "test": ""}.items():
+        write(tmp_path / f"Flickr_8k.{part}Images.txt", names)
+    for name in ("1_a", "2_b", "3_c"):
+        picture(tmp_path / "Flicker8k_Dataset" / f"{name}.jpg")
+    return tmp_path
+
+
+@pytest.fixture
+def flickr30k(tmp_path):
+    for name in ("1_a", "2_b", "3_c"):
+        picture(tmp_path / "flickr30k-images" / f"{name}.jpg")
+    return tmp_path
+
+
+KARPATHY = {
+    "images": [
+        {
+            "sentids": [0, 1],
+            "imgid": 0,
+            "sentences": [{"tokens": ["a", "dog"], "raw": "A dog .", "imgid": 0, "sentid": 0}] * 2,
+            "split": split,
+            "filename": name,
+        }
+        for name, split in (("1_a.jpg", "train"), ("2_b.jpg", "val"), ("3_c.jpg", "test"))
+    ],
+    "dataset": "flickr30k",
+}
+
+
+@pytest.fixture
+def vqa(tmp_path):
+    questions = [
+        {"image_id": 42, "question": "What colour is it?", "question_id": 42000},
+        {"image_id": 42, "question": "How many?", "question_id": 42001},
+        {"image_id": 7, "question": "Is it a cat?", "question_id": 7000},
+    ]
+    annotations = [
+        {
+            "question_type": "what",
+            "multiple_choice_answer": "red",
+            "answers": [
+                {"answer": "red" if person < 6 else "dark red", "answer_confidence": "yes", "answer_id": person + 1}
+                for person in range(10)
+            ],
+            "image_id": each["image_id"],
+            "answer_type": "other",
+            "question_id": each["question_id"],
+        }
+        for each in reversed(questions)
+    ]
+    head = {"info": {}, "data_type": "mscoco", "data_subtype": "val2014", "license": {}}
+    write(
+        tmp_path / "v2_OpenEnded_mscoco_val2014_questions.json",
+        head | {"task_type": "Open-Ended", "questions": questions},
+    )
+    write(tmp_path / "v2_mscoco_val2014_annotations.json", head | {"annotations": annotations})
+    for image in (42, 7):
+        picture(tmp_path / f"val2014/COCO_val2014_{image:012d}.jpg")
+    return tmp_path
+
+
+def test_coco(coco):
+    first, second = load_coco_captions(coco)
+    assert (first.group, first.captions, first.split) == ("37777", ("Fruit on a counter.",), "val2017")
+    assert second.captions == ("A man in a kitchen.", "A person is cooking.")
+    assert second.path == coco / "val2017/000000397133.jpg" and second.path.exists()
+
+
+def test_flickr8k_follows_the_lists(flickr8k):
+    train = load_flickr8k(flickr8k, "train")
+    assert [record.group for record in train] == ["2_b.jpg", "1_a.jpg"]
+    assert train[1].captions == tuple(f"caption {n} of 1_a.jpg ." for n in range(5))
+    (dev,) = load_flickr8k(str(flickr8k), "dev")
+    assert dev.path == flickr8k / "Flicker8k_Dataset/3_c.jpg"
+
+
+def test_flickr8k_numbers_decide_the_order_of_captions(flickr8k):
+    write(flickr8k / "Flickr8k.token.txt", "\n".join(reversed(TOKENS.splitlines())))
+    assert load_flickr8k(flickr8k, "dev")[0].captions[0] == "caption 0 of 3_c.jpg ."
+
+
+def test_flickr30k_from_the_token_file(flickr30k):
+    write(flickr30k / "results_20130124.token", TOKENS)
+    records = load_flickr30k(flickr30k)
+    assert [(record.group, len(record.captions)) for record in records] == [
+        ("1_a.jpg", 5),
+        ("2_b.jpg", 5),
+        ("3_c.jpg", 5),
+    ]
+    with pytest.raises(CollectionError, match="names no splits; 'test' needs dataset_flickr30k.json"):
+        load_flickr30k(flickr30k, "test")
+
+
+def test_flickr30k_with_the_splits_of_karpathy(flickr30k):
+    write(flickr30k / "dataset_flickr30k.json", KARPATHY)
+    assert [record.group for record in load_flickr30k(flickr30k, "val")] == ["2_b.jpg"]
+    assert [record.split for record in load_flickr30k(flickr30k)] == ["train", "val", "test"]
+    assert load_flickr30k(flickr30k, "test")[0].captions == ("A dog .", "A dog .")
+
+
+def test_vqa_v2(vqa):
+    records = load_vqa_v2(vqa)
+    assert [record.question_id for record in records] == [42000, 42001, 7000]
+    assert [record.group for record in records] == ["42", "42", "7"]
+    assert records[0].answers == ("red",) * 6 + ("dark red",) * 4 and records[0].answer_type == "other"
+    assert records[2].path == vqa / "val2014/COCO_val2014_000000000007.jpg"
+
+
+LOADERS = [(load_coco_captions, COCO), (load_flickr8k, FLICKR8K), (load_flickr30k, FLICKR30K), (load_vqa_v2, VQA_V2)]
+
+
+@pytest.mark.parametrize("load, offer", LOADERS, ids=lambda each: getattr(each, "name", ""))
+def test_a_missing_or_empty_folder_says_what_to_fetch(load, offer, tmp_path):
+    assert isinstance(offer, Offer)
+    for folder, what in ((tmp_path / "nowhere", "does not exist"), (tmp_path, "holds no")):
+        with pytest.raises(CollectionError, match=what) as caught:
+            load(folder)
+        for part in (offer.page, offer.licence, offer.files, *offer.layout):
+            assert part in str(caught.value)
+
+
+def test_a_file_instead_of_a_folder(coco):
+    with pytest.raises(CollectionError, match="captions_val2017.json is a file"):
+        load_coco_captions(coco / "annotations/captions_val2017.json")
+
+
+@pytest.mark.parametrize("level", ["coco/annotations", "coco/val2017", ""])
+def test_a_wrong_level_is_told_from_a_missing_download(coco, level):
+    with pytest.raises(CollectionError, match=f"name the folder {coco} instead of") as caught:
+        load_coco_captions(coco.parent / level)
+    assert "fetch" not in str(caught.value)
+
+
+def test_a_file_beside_its_place(coco):
+    (coco / "annotations/captions_val2017.json").rename(coco / "captions_val2017.json")
+    with pytest.raises(CollectionError, match=r"captions_val2017.json is: move it to \S*annotations/captions_val2017"):
+        load_coco_captions(coco)
+
+
+@pytest.mark.parametrize("cut", [2, 40, 400])
+def test_a_cut_off_json(vqa, cut):
+    path = vqa / "v2_mscoco_val2014_annotations.json"
+    path.write_text(path.read_text(encoding="utf-8")[:-cut], encoding="utf-8")
+    with pytest.raises(CollectionError, match=r"annotations.json is cut off after [\d,]+ bytes"):
+        load_vqa_v2(vqa)
+
+
+def test_an_empty_json_and_a_damaged_one(vqa):
+    path = vqa / "v2_mscoco_val2014_annotations.json"
+    whole = path.read_text(encoding="utf-8")
+    path.write_text("")
+    with pytest.raises(CollectionError, match="cut off after 0 bytes"):
+        load_vqa_v2(vqa)
+    path.write_text(whole.replace('"answers"', "answers", 1))
+    with pytest.raises(CollectionError, match="is no JSON: .* in line 1, column"):
+        load_vqa_v2(vqa)
+
+
+def test_a_compressed_file(coco):
+    (coco / "annotations/captions_val2017.json").write_bytes(b"PK\x03\x04\xff\xfe")
+    with pytest.raises(CollectionError, match="has to be unpacked first"):
+        load_coco_captions(coco)
+
+
+def test_another_annotation_file_of_the_same_collection(coco):
+    write(coco / "annotations/captions_val2017.json", {"info": {}, "annotations": [], "categories": []})
+    with pytest.raises(CollectionError, match=r"lacks \['images'\], it has \['annotations', 'categories', 'info'\]"):
+        load_coco_captions(coco)
+    write(coco / "annotations/captions_val2017.json", {"images": [], "annotations": [{"image_id": 1, "bbox": []}]})
+    with pytest.raises(CollectionError, match="record 0 lacks 'caption', it has"):
+        load_coco_captions(coco)
+
+
+def test_a_caption_for_an_unlisted_image(coco):
+    path = coco / "annotations/captions_val2017.json"
+    found = json.loads(path.read_text())
+    write(path, found | {"images": found["images"][:1]})
+    with pytest.raises(CollectionError, match="has captions for image 37777, which it does not list"):
+        load_coco_captions(coco)
+
+
+def test_a_caption_for_a_missing_image(coco):
+    (coco / "val2017/000000037777.jpg").unlink()
+    with pytest.raises(CollectionError, match=r"1 of 2 records .* have no image, the first is \S*000000037777.jpg"):
+        load_coco_captions(coco)
+    assert [record.group for record in load_coco_captions(coco, leave_out_missing=True)] == ["397133"]
+
+
+def test_no_image_at_all(coco):
+    for path in (coco / "val2017").iterdir():
+        path.unlink()
+    with pytest.raises(CollectionError, match=r"holds none of them .*000000037777.jpg(.|\n)*2017 val images"):
+        load_coco_captions(coco, leave_out_missing=True)
+
+
+def test_flickr_lists_and_captions_that_do_not_match(flickr8k):
+    write(flickr8k / "Flickr_8k.devImages.txt", "4_d.jpg\n")
+    with pytest.raises(CollectionError, match="has no caption for 4_d.jpg, which Flickr_8k.devImages.txt lists"):
+        load_flickr8k(flickr8k, "dev")
+    write(flickr8k / "Flickr8k.token.txt", "1_a.jpg a caption without number and tab")
+    with pytest.raises(CollectionError, match="line 1: '1_a.jpg a caption .* is not `image.jpg#0`, a tab"):
+        load_flickr8k(flickr8k)
+
+
+def test_an_empty_list_gives_no_records(flickr8k):
+    assert load_flickr8k(flickr8k, "test") == []
+
+
+def test_questions_without_answers(vqa):
+    path = vqa / "v2_mscoco_val2014_annotations.json"
+    found = json.loads(path.read_text())
+    write(path, found | {"annotations": found["annotations"][:2]})
+    with pytest.raises(CollectionError, match="has no answers to question 42000; fetch both files of one split"):
+        load_vqa_v2(vqa)
+
+
+@pytest.mark.parametrize("load, split", [(load_coco_captions, "test2017"), (load_vqa_v2, "test2015")])
+def test_splits_without_published_answers_are_refused(load, split, tmp_path):
+    with pytest.raises(ValueError, match=f"'{split}' is not published with captions or answers; try one of"):
+        load(tmp_path, split)

@@ -1,0 +1,101 @@
+"""MinHash against exact Jaccard, bands against their formula, perceptual hashes of altered photographs."""
+
+import io
+from itertools import combinations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from course_lib.data.duplicates import (
+    agreement,
+    banded_pairs,
+    chance_to_meet,
+    hamming,
+    jaccard,
+    linked_groups,
+    minhash,
+    perceptual_hash,
+    shingles,
+)
+from course_lib.data.photos import load_photos
+
+
+def test_shingles_ignore_case_and_punctuation():
+    assert shingles("A dog, on a beach!") == shingles("a DOG on a beach") == {"a dog", "dog on", "on a", "a beach"}
+    assert shingles("dog", words=3) == {"dog"}
+    assert shingles("红色的狗") == {"红 色", "色 的", "的 狗"}
+    with pytest.raises(ValueError, match="holds no word"):
+        shingles("?!")
+
+
+def test_jaccard_by_hand():
+    assert jaccard(frozenset("abc"), frozenset("bcd")) == 2 / 4
+
+
+def test_signatures_estimate_jaccard_without_bias():
+    sets = [frozenset(str(n) for n in range(start, start + 60)) for start in (0, 10, 30, 60)]
+    signatures = minhash(sets, hashes=2000)
+    for one, other in combinations(range(4), 2):
+        truth = jaccard(sets[one], sets[other])
+        error = agreement(signatures[one], signatures[other]) - truth
+        assert abs(error) < 4 * (0.25 / 2000) ** 0.5, (one, other)
+    assert torch.equal(signatures, minhash(sets, hashes=2000)) and not torch.equal(
+        signatures, minhash(sets, hashes=2000, seed=1)
+    )
+
+
+def test_bands_find_as_many_as_their_formula_says():
+    # 400 pairs with Jaccard 1/2: 20 shared of 40 elements
+    sets = []
+    for pair in range(400):
+        shared = [f"{pair}-{n}" for n in range(20)]
+        sets += [frozenset([*shared, *(f"{pair}{side}{n}" for n in range(10))]) for side in "ab"]
+    found = banded_pairs(minhash(sets, hashes=16), bands=8)
+    expected = chance_to_meet(0.5, bands=8, rows=2)
+    twins = sum((2 * pair, 2 * pair + 1) in found for pair in range(400)) / 400
+    assert expected == pytest.approx(1 - 0.75**8) and abs(twins - expected) < 4 * (0.25 / 400) ** 0.5
+    assert all(one // 2 == other // 2 for one, other in found), "disjoint sets met"
+    with pytest.raises(ValueError, match=r"3 bands do not divide 16 hashes; try bands in \[1, 2, 4, 8, 16\]"):
+        banded_pairs(minhash(sets[:2], hashes=16), bands=3)
+
+
+def tensor(picture):
+    return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255).permute(2, 0, 1)
+
+
+def altered(photo):
+    picture = Image.fromarray(photo.image.numpy())
+    saved = io.BytesIO()
+    picture.save(saved, "JPEG", quality=30)
+    width, height = picture.size
+    return {
+        "same": picture,
+        "saved": Image.open(saved),
+        "half": picture.resize((width // 2, height // 2)),
+        "darker": picture.point(lambda level: level * 3 // 4),
+        "flipped": picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+        "cropped": picture.crop((width // 4, height // 4, width, height)),
+    }
+
+
+def test_a_perceptual_hash_survives_saving_scaling_and_darkening_and_nothing_else():
+    hashes = {name: [] for name in altered(load_photos()[0])}
+    for photo in load_photos():
+        for name, picture in altered(photo).items():
+            hashes[name].append(perceptual_hash(tensor(picture)))
+    same = torch.stack(hashes.pop("same"))
+    distance = {
+        name: [(a != b).sum().item() for a, b in zip(same, other, strict=True)] for name, other in hashes.items()
+    }
+    assert max(max(distance[name]) for name in ("saved", "half", "darker")) <= 10, distance
+    assert min(distance["flipped"]) > 15 and np.mean(distance["cropped"]) > 15, distance
+    between = hamming(same)
+    assert torch.equal(between, between.T) and (between.diagonal() == 0).all()
+    assert (between[0, 1] == (same[0] != same[1]).sum()) and between[~torch.eye(7, dtype=torch.bool)].min() > 15
+
+
+def test_links_make_groups_through_chains():
+    assert linked_groups(6, [(4, 1), (1, 3)]).tolist() == [0, 1, 2, 1, 1, 3]
+    assert linked_groups(3, []).tolist() == [0, 1, 2]
