@@ -69,7 +69,7 @@ def mrope_ids(segments: Sequence[int | tuple[int, ...]]) -> Int[Tensor, "3 S"]:
         sizes = (segment,) if isinstance(segment, int) else tuple(segment)
         if min(sizes, default=0) < 1 or not (isinstance(segment, int) or len(sizes) in (2, 3)):
             raise ValueError(
-                f"segment {segment!r}: give a number of tokens, (height, width) or (time, height, width), each 1 or more"
+                f"segment {segment!r}: give a number of tokens, (height, width) or (time, height, width), each 1 and up"
             )
         sizes = (1, *sizes) if len(sizes) == 2 else sizes
         grid = torch.cartesian_prod(*(torch.arange(size) for size in sizes)).view(-1, len(sizes)).T
