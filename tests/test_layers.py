@@ -15,7 +15,7 @@ LAYERS = [
     ["data", "models", "losses", "metrics"],
     ["training", "explain"],
     ["lesson"],
-    ["exercises"],
+    ["exercises", "clinic"],
     ["interview"],
     ["doctor", "lab", "cli_interview", "cli_train"],
     ["cli"],

@@ -1,0 +1,1 @@
+"""The clinic: broken programs to repair, and loss curves to diagnose. Start with `desk.symptom`."""

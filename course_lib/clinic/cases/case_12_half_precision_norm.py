@@ -1,0 +1,60 @@
+"""Case 12, a norm layer in fp16."""
+
+from types import SimpleNamespace as Program
+
+import torch
+
+from course_lib.clinic.case import Case
+
+
+def right_at_every_size(program: Program) -> None:
+    """Against double precision."""
+    norm = program.RMSNorm(48)
+    unit = torch.randn(5, 48, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for size in (1.0, 300.0, 10000.0, 0.001):
+        x = (unit * size).half()
+        y = norm(x)
+        assert y.dtype == torch.float16, "the output has another dtype than the input: the next layer expects fp16"
+        truth = x.double() / (x.double().pow(2).mean(dim=-1, keepdim=True) + norm.eps).sqrt()
+        off = (y.double() - truth).abs().max().item()
+        assert y.abs().max() > 0 or size < 1, (
+            f"activations of size {size:g} come out as 0: their square is above 65,504, the largest number of fp16"
+        )
+        assert off < 0.01, (
+            f"activations of size {size:g} come out wrong by {off:.2g}; compute the mean square in float32"
+        )
+
+
+_SIZE = "size = torch.sqrt(x.pow(2).mean(dim=-1, keepdim=True) + self.eps)"
+_OUT = "return x / size * self.scale.to(x.dtype)"
+
+CASE = Case(
+    number="12",
+    title="a norm layer in fp16",
+    complaint="No NaN, no error. From step 3,000 on the layer gives 0, and the loss stands still.",
+    stages=(right_at_every_size,),
+    original="come out as 0",
+    repair=(
+        (_SIZE, "size = torch.sqrt(x.float().pow(2).mean(dim=-1, keepdim=True) + self.eps)"),
+        (_OUT, "return (x.float() / size).to(x.dtype) * self.scale.to(x.dtype)"),
+    ),
+    wrong={
+        "another dtype than the input": ((_SIZE, "x = x.float()\n        " + _SIZE),),
+        "of size 300 come out wrong": ((_SIZE, _SIZE.replace("x.pow(2)", "x.clamp(-200, 200).pow(2)")),),
+        "of size 0.001 come out wrong": ((_SIZE, "x = x / x.abs().amax(dim=-1, keepdim=True)\n        " + _SIZE),),
+        "NaN painted over": (
+            (_SIZE, _SIZE.replace("torch.sqrt(", "torch.nan_to_num(").replace("+ self.eps)", "+ self.eps).sqrt()")),
+        ),
+        "come out as 0": ((_SIZE, _SIZE.replace("self.eps", "max(self.eps, 1e-3)")),),
+    },
+    hints=(
+        "What is the square of 300, and what is the largest number of fp16?",
+        "x / inf is 0, so nothing turns into NaN. Where does the inf arise?",
+        "x.float().pow(2)..., divide in float32, and go back to x.dtype at the end.",
+    ),
+    defect="300 squared is 90,000, above 65,504: the mean square was inf and x / inf is 0. Norms, softmax and losses "
+    "are computed in fp32 even when the model is not; clamping or a larger epsilon only moves the failure",
+    met=("Mixed precision training <https://arxiv.org/abs/1710.03740>",),
+    difficulty=2,
+    minutes=8,
+)

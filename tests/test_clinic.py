@@ -1,0 +1,205 @@
+"""Every case accepts its repair, and rejects the broken program and each wrong repair with advice of its own."""
+
+import importlib
+import re
+import sys
+
+import pytest
+
+from course_lib.clinic import desk
+from course_lib.clinic.case import edited
+from course_lib.clinic.judge import judge, load, run_stages
+from course_lib.clinic.silencing import ADVICE, missing, silenced
+from course_lib.clinic.ward import CASES, find_case
+
+HIDING = tuple(ADVICE.values())
+
+
+def each_case(function):
+    return pytest.mark.parametrize("case", CASES, ids=lambda case: case.number)(function)
+
+
+@each_case
+def test_the_repair_passes(case):
+    passed, line = judge(case, edited(case.source, case.repair))
+    assert passed, line
+    assert line == f"✓ clinic {case.number}  repaired: {case.defect}"
+
+
+@each_case
+def test_the_broken_program_gets_its_advice(case):
+    passed, line = run_stages(case, case.source)
+    assert not passed and case.original in line, line
+    assert judge(case, case.source).line.startswith("○"), "handed in as it came"
+
+
+@each_case
+def test_every_wrong_repair_gets_its_own_advice(case):
+    assert len(case.wrong) >= 3
+    verdicts = {advice: judge(case, edited(case.source, edits)) for advice, edits in case.wrong.items()}
+    for advice, (passed, line) in verdicts.items():
+        assert not passed, f"wrong repair '{advice}' passed"
+        assert advice in line, f"expected '{advice}' in: {line}"
+    assert len({line for _, line in verdicts.values()}) == len(verdicts), "two wrong repairs get the same advice"
+    hiding = [line for _, line in verdicts.values() if line.endswith(HIDING)]
+    assert hiding, "no wrong repair hides the failure"
+
+
+@each_case
+def test_every_stage_is_needed(case):
+    lines = [run_stages(case, edited(case.source, edits)).line for edits in case.wrong.values()]
+    lines.append(run_stages(case, case.source).line)
+    for number, stage in enumerate(case.stages, start=1):
+        assert any(f"test {number} of" in line for line in lines), f"nothing is stopped by {stage.__name__}"
+
+
+@each_case
+def test_a_case_is_small_and_does_not_tell_its_defect(case):
+    lines = case.source.splitlines()
+    assert 25 <= len(lines) <= 66, f"{len(lines)} lines"
+    assert len(case.hints) >= 2 and case.met and 1 <= case.difficulty <= 3 and case.minutes > 0
+    words = ("wrong", "bug", "defect", "broken", "fix", "mistake")
+    assert not [word for word in words if re.search(rf"\b{word}\b", case.source.lower())]
+
+
+@each_case
+def test_the_symptom_is_made_by_running(case):
+    if case.number == "01":
+        with pytest.raises(ImportError):
+            load(case.source, "<01>").run()
+        return
+    broken, mended = (load(text, "<case>").run() for text in (case.source, edited(case.source, case.repair)))
+    assert broken.keys() == mended.keys() and broken != mended
+
+
+def test_there_are_enough_cases_and_numbers_follow():
+    assert len(CASES) >= 12
+    assert [case.number for case in CASES] == [f"{k:02d}" for k in range(1, len(CASES) + 1)]
+    with pytest.raises(ValueError, match="no case '99'; there are 01, 02"):
+        find_case("99")
+
+
+def test_edits_must_fit_once():
+    with pytest.raises(ValueError, match="stands 2 times"):
+        edited("a a", (("a", "b"),))
+
+
+PROGRAM = """
+import torch
+def f(x, y):
+    assert x > 0
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "added"),
+    [
+        ("try", "try:\n    f(1, 2)\nexcept Exception:\n    pass"),
+        ("suppress", "import contextlib\nwith contextlib.suppress(ValueError):\n    f(1, 2)"),
+        ("strict", "m = torch.nn.Linear(1, 1)\nm.load_state_dict({}, strict=False)"),
+        ("strict", "m = torch.nn.Linear(1, 1)\nm.load_state_dict({}, False)"),
+        ("warnings", "import warnings\nwarnings.filterwarnings('ignore')"),
+        ("nan", "x = torch.zeros(2).nan_to_num()"),
+        ("patch", "torch.nn.functional.relu = None"),
+        ("patch", "setattr(torch.Tensor, 'item', lambda self: 0.0)"),
+    ],
+)
+def test_silencing_is_seen(kind, added):
+    assert silenced(PROGRAM, PROGRAM + added) == ADVICE[kind]
+    assert silenced(PROGRAM + added, PROGRAM + added) is None, "what stood there before may stay"
+
+
+def test_a_removed_assertion_and_a_removed_function_are_seen():
+    assert silenced(PROGRAM, PROGRAM.replace("    assert x > 0\n", "")) == ADVICE["assert"]
+    assert missing(PROGRAM, "import torch") == "`f` is gone; other files call it, so keep it and its arguments"
+    assert "takes ['x'] now" in missing(PROGRAM, PROGRAM.replace("f(x, y)", "f(x)"))
+    assert missing(PROGRAM, PROGRAM.replace("f(x, y)", "f(x, y, z=1)")) is None
+
+
+def test_a_repair_is_text_a_file_or_functions(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    case = find_case("03")
+    path = desk.write("03")
+    assert desk.repaired_source(case, (path,)) == desk.repaired_source(case, (str(path),)) == case.source
+    with pytest.raises(FileExistsError):
+        desk.write("03")
+
+    def lm_loss(model, ids):
+        return "mine"
+
+    text = desk.repaired_source(case, (lm_loss,))
+    assert 'return "mine"' in text and "ignore_index" not in text
+    assert load(text, "<x>").lm_loss(None, None) == "mine"
+    with pytest.raises(ValueError, match="no 'path_of' to replace; it has Writer, lm_loss"):
+
+        def path_of():
+            pass
+
+        desk.repaired_source(case, (path_of,))
+    with pytest.raises(ValueError, match="give a repair"):
+        desk.repaired_source(case, ())
+    with pytest.raises(TypeError, match="several parts are functions"):
+        desk.repaired_source(case, (lm_loss, "text"))
+
+
+def test_a_decorator_goes_with_its_function():
+    def generate(model, prompts, count):
+        return 1
+
+    text = desk.repaired_source(find_case("09"), (generate,))
+    assert "no_grad" not in text and load(text, "<x>").generate(None, None, None) == 1
+
+
+def with_line(new, number="03", old="logits = model(ids)\n    return"):
+    return desk.source(number).replace(old, new + "\n    return")
+
+
+def test_an_endless_loop_costs_its_process_alone():
+    line = desk.verdict("03", with_line("while True: pass"), seconds=6.0)
+    assert line.startswith("✗ clinic 03  still running after 6 seconds")
+
+
+def test_an_exit_becomes_advice(capsys):
+    assert "does the program call exit?" in desk.verdict("03", with_line("import os; os._exit(0)"))
+    desk.check_repair("03", with_line('print("{}"); raise SystemExit(0)'))
+    assert "raised SystemExit (line 28)" in capsys.readouterr().out.replace("\n  ", "")
+
+
+@pytest.mark.parametrize(
+    ("new", "advice"),
+    [
+        ("logits = modle(ids)", "your program raised NameError (line 28): name 'modle' is not defined"),
+        ("logits = (model(ids)", "does not parse: '(' was never closed (line 28)"),
+        ("raise NotImplementedError", "○ clinic 03  not attempted yet"),
+    ],
+)
+def test_a_crash_becomes_a_line(new, advice):
+    assert advice in judge(find_case("03"), with_line(new)).line
+
+
+def test_the_symptom_prints_the_complaint_and_what_was_measured(capsys):
+    desk.symptom("12")
+    out = capsys.readouterr().out
+    assert out.startswith('case 12, a norm layer in fp16: "No NaN')
+    assert "activations of size 300: [measured largest output 0.0]" in out
+    desk.symptom("01")
+    out = " ".join(capsys.readouterr().out.split())
+    assert "it ends with ImportError (line 16): cannot import name 'ViTForMaskedLM' from 'transformers'" in out
+    assert "site-packages" not in out
+
+
+def test_hints_come_in_order(capsys):
+    desk.clinic_hint("13")
+    desk.clinic_hint("13", level=3)
+    out = capsys.readouterr().out
+    assert out.splitlines()[0] == "clinic 13  ●○○  5 minutes  hints: level=1 to level=3"
+    with pytest.raises(ValueError, match="hints 1 to 3; level=4"):
+        desk.clinic_hint("13", level=4)
+
+
+def test_programs_are_importable_and_still():
+    for case in CASES:
+        name = f"course_lib.clinic.programs.{case.path.stem}"
+        assert importlib.import_module(name).run is not None
+        assert name in sys.modules
