@@ -1,14 +1,90 @@
-"""The interview verbs of `course`: coverage of the question bank."""
+"""The interview verbs of `course`: drill, progress, export, coverage of the question bank."""
 
 import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+LANGUAGES = ("en", "zh")
+DEPTHS = ("screen", "onsite", "staff")  # as in interview/record.py, which imports too much for `course --help`
+LINK = re.compile(
+    r"\[([^\[\]]+)\]\((?:#|https?:|\d\d_)(?:[^()\s]|\([^()\s]*\))*\)"
+)  # of Markdown; a terminal shows its text
 
 
 def add_interview_parsers(verbs: Any) -> None:
     """Add the verbs to the subparsers of `course`."""
+    drill = verbs.add_parser("drill", help="practise the interview questions that are due")
+    drill.add_argument("--lesson", action="append", help='two digits, "07"; may be given several times')
+    drill.add_argument("--depth", choices=DEPTHS, help="only questions of this depth")
+    drill.add_argument("--language", choices=LANGUAGES, default="en", help="language of questions and answers")
+    drill.add_argument("--days", type=int, help="days until the interview: plan them, and ask today's share")
+    drill.add_argument("--minutes", type=float, default=20.0, help="minutes a day, for the plan (20)")
+    drill.set_defaults(run=_drill)
+    progress = verbs.add_parser("progress", help="what is due and what is weak")
+    progress.add_argument("--figure", type=Path, help="draw it as well, into this PNG file")
+    progress.set_defaults(run=_progress)
     coverage = verbs.add_parser("coverage", help="what of the collected questions and errors the bank covers")
     coverage.add_argument("--missing", action="store_true", help="list only what is missing")
     coverage.set_defaults(run=_coverage)
+
+
+def practise(session: Any, language: str, ask: Callable[[str], str], say: Callable[[str], None] = print) -> None:
+    """Ask what is due in a terminal until nothing is, or until the learner types q or ends the input."""
+    from course_lib.interview.schedule import next_times, say_time
+    from course_lib.interview.show import as_markdown
+    from course_lib.interview.store import RATINGS
+
+    try:
+        while waiting := session.queue():
+            card, counts = waiting[0], session.counts()
+            say(f"\n{counts['due']} due, {counts['new']} new, {counts['done']} done")
+            say(f"{card.question.id}  {card.question.question[language]}")
+            if ask("Say your answer aloud, then press Enter (q ends): ").strip() == "q":
+                return
+            say(LINK.sub(r"\1", as_markdown(card.question, language)))
+            times = next_times(card, session.clock())
+            choices = ", ".join(f"{key} {name} ({say_time(times[key])})" for key, name in RATINGS.items())
+            while (answer := ask(f"{choices}: ").strip()) not in {*map(str, RATINGS), "q"}:
+                say(f"{answer!r} is none of 1, 2, 3, 4, q")
+            if answer == "q":
+                return
+            session.rate(card, int(answer))
+    except (EOFError, KeyboardInterrupt):
+        return
+    say("Nothing is due.")
+
+
+def _drill(args: argparse.Namespace) -> int:
+    from course_lib.interview.drill import Session
+    from course_lib.interview.plan import say_plan
+    from course_lib.interview.store import StoreError
+
+    try:
+        session = Session(args.lesson, depth=args.depth, days=args.days, minutes=args.minutes)
+        for text in (session.store.notice, say_plan(session.plan) if session.plan else ""):
+            print(text, end="\n" if text else "")
+        practise(session, args.language, input)
+    except (StoreError, ValueError) as error:
+        return _refuse(error)
+    return 0
+
+
+def _progress(args: argparse.Namespace) -> int:
+    from course_lib.interview.progress import draw_progress, read_standing, say_progress
+    from course_lib.interview.store import StoreError
+    from course_lib.lesson.figures import png
+
+    try:
+        standing = read_standing()
+    except StoreError as error:
+        return _refuse(error)
+    print(say_progress(standing))
+    if args.figure is not None:
+        args.figure.write_bytes(png(draw_progress(standing)[0]))
+    return 0
 
 
 def _coverage(args: argparse.Namespace) -> int:
@@ -17,3 +93,8 @@ def _coverage(args: argparse.Namespace) -> int:
     found = measure_coverage()
     print(report(found, missing_only=args.missing))
     return 0 if found.complete else 1
+
+
+def _refuse(error: Exception) -> int:
+    print(error, file=sys.stderr)
+    return 1

@@ -92,8 +92,11 @@ def as_markdown(question: Question, language: str = "en", *, parts: tuple[str, .
     return "\n\n".join(lines)
 
 
-def as_html(question: Question, language: str = "en", *, revealed: bool = True) -> str:
-    """The same page as HTML: the question alone, or with its whole answer."""
+def as_html(question: Question, language: str = "en", *, revealed: bool = True, in_lesson: bool = True) -> str:
+    """The same page as HTML: the question alone, or with its whole answer.
+
+    in_lesson: shown inside the question's own lesson, so that a link to one of its claims stays on the page.
+    """
     _check_language(language)
     words = WORDS[language]
     badge = f'<span style="background:{_BADGE[question.depth]};color:#fff;border-radius:4px;padding:1px 8px">'
@@ -102,7 +105,7 @@ def as_html(question: Question, language: str = "en", *, revealed: bool = True) 
     if not revealed:
         return "".join([*lines, f"<p>{words['think']}</p>"])
     for title, entries in blocks(question, language, PARTS):
-        texts = [_html_line(entry, question, language) for entry in entries]
+        texts = [_html_line(entry, question, language, in_lesson) for entry in entries]
         body = "".join(f"<li>{text}</li>" for text in texts)
         lines.append(f"<p {_TITLE}>{title}</p>" + (f"<ul>{body}</ul>" if len(texts) > 1 else f"<p>{texts[0]}</p>"))
     if question.exercise is not None:
@@ -124,8 +127,8 @@ def blocks(question: Question, language: str, parts: tuple[str, ...]) -> list[tu
     return [(WORDS[language][part], lines[part]) for part in parts]
 
 
-def cite(evidence: Evidence, question: Question, language: str) -> tuple[str, str | None]:
-    """What a reader sees of a reference, and its link: an anchor for a claim of the question's own lesson."""
+def cite(evidence: Evidence, question: Question, language: str, in_lesson: bool = True) -> tuple[str, str | None]:
+    """What a reader sees of a reference, and its link: inside the question's own lesson, an anchor for its claims."""
     words = WORDS[language]
     if evidence.planned:
         return words["planned"].format(evidence.ref), None
@@ -133,7 +136,7 @@ def cite(evidence: Evidence, question: Question, language: str) -> tuple[str, st
         return evidence.ref.partition(" <")[0], evidence.url
     label = words["claim"].format(evidence.ref, evidence.section.split()[0]) if evidence.section else evidence.ref
     notebook, _, anchor = str(evidence.url).partition("#")
-    own = anchor and notebook.startswith(f"{question.lesson}_")
+    own = in_lesson and anchor and notebook.startswith(f"{question.lesson}_")
     return label, f"#{anchor}" if own else evidence.url
 
 
@@ -193,9 +196,9 @@ def _markdown_line(line: Line, question: Question, language: str) -> str:
     return f"{lead}{line.text}" + (f" ({'; '.join(links)})" if links else "")
 
 
-def _html_line(line: Line, question: Question, language: str) -> str:
+def _html_line(line: Line, question: Question, language: str, in_lesson: bool) -> str:
     lead = f"<b>{escape(line.lead)}</b> " if line.lead else ""
-    cited = [cite(evidence, question, language) for evidence in line.evidence]
+    cited = [cite(evidence, question, language, in_lesson) for evidence in line.evidence]
     links = [_anchor(label, url) if url else escape(label) for label, url in cited]
     return f"{lead}{escape(line.text)}" + (f" ({'; '.join(links)})" if links else "")
 

@@ -1,0 +1,140 @@
+"""How far the practice has come: what is due, what is weak, lesson by lesson, as text and as a figure."""
+
+import os
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from IPython.display import Markdown, display
+from matplotlib.figure import Figure
+
+from course_lib.interview.questions import load_questions
+from course_lib.interview.schedule import Card, cards_of, say_time, strangers, utc_now
+from course_lib.interview.store import RATINGS, ReviewStore
+from course_lib.lesson.figures import COLOURS, show
+
+DAYS_AHEAD = 14
+STATES = ("known", "learning", "weak", "not met")
+_FILL = {
+    "known": (COLOURS[2], ""),
+    "learning": (COLOURS[3], "//"),
+    "weak": (COLOURS[1], "xx"),
+    "not met": ("#dddddd", ""),
+}
+"""Colour and hatching, so that no state is told by its colour alone."""
+
+
+class Standing(NamedTuple):
+    """Every card of the bank at one moment, and what else the log holds."""
+
+    cards: list[Card]
+    now: datetime
+    strangers: list[str]
+    """Ids that were rated and are not in the bank any more."""
+    notice: str
+
+
+def progress() -> None:
+    """Show what is due and weak in a notebook: text and a figure. With COURSE_STATIC=1 it only says so."""
+    if os.environ.get("COURSE_STATIC") == "1":
+        display(
+            Markdown("**Progress**, live in JupyterLab: what is due, what is weak, and how far each lesson has come.")
+        )
+        return
+    standing = read_standing()
+    print(say_progress(standing))
+    figure, _ = draw_progress(standing)
+    show(figure, "Left: questions of each lesson by state. Right: questions that come due on each of the next days.")
+
+
+def read_standing(now: datetime | None = None) -> Standing:
+    """The bank held against the review log, as of `now`, by default this moment."""
+    bank, store = load_questions(), ReviewStore()
+    reviews = store.reviews()
+    cards = cards_of(bank, reviews, store.requests())
+    return Standing(cards, now or utc_now(), strangers(bank, reviews), store.notice)
+
+
+def state_of(card: Card) -> str:
+    """One of STATES. Weak beats the rest: rated again or hard the last time, or asked for by a mock interview."""
+    if card.weak:
+        return "weak"
+    if card.new:
+        return "not met"
+    return "learning" if card.learning else "known"
+
+
+def say_progress(standing: Standing, *, listed: int = 10) -> str:
+    """The standing as text; at most `listed` weak questions by name."""
+    cards, now = standing.cards, standing.now
+    due = [card for card in cards if card.due is not None and card.due <= now]
+    counts = Counter(map(state_of, cards))
+    lines = [standing.notice] if standing.notice else []
+    lines.append(f"{len(due)} of {len(cards)} due now; " + ", ".join(f"{counts[state]} {state}" for state in STATES))
+    seen = sorted((card.due for card in cards if not card.new and card.due > now))
+    if seen:
+        lines.append(
+            f"next in {say_time(seen[0] - now)}; {sum(at <= now + timedelta(days=7) for at in seen)} more in 7 days"
+        )
+    weak = sorted((card for card in cards if card.weak), key=lambda card: (-card.lapses, card.recall(now)))
+    lines += ["", "Weak:"] if weak else []
+    lines += [
+        f"  {card.question.id}  lesson {card.question.lesson}  {_why(card)}  {card.question.question.en}"
+        for card in weak[:listed]
+    ]
+    lines += [f"  and {len(weak) - listed} more"] if len(weak) > listed else []
+    lines += ["", f"lesson  {'  '.join(f'{state:>9}' for state in STATES)}"]
+    lines += [
+        f"{lesson:>6}  {'  '.join(f'{row[state]:>9}' for state in STATES)}" for lesson, row in by_lesson(cards).items()
+    ]
+    if standing.strangers:
+        lines.append(f"\nKept, but no longer in the bank: reviews of {', '.join(standing.strangers)}")
+    return "\n".join(lines)
+
+
+def by_lesson(cards: list[Card]) -> dict[str, Counter]:
+    """Lesson number to how many of its questions are in each state, lessons in order."""
+    lessons = sorted({card.question.lesson for card in cards})
+    return {lesson: Counter(state_of(card) for card in cards if card.question.lesson == lesson) for lesson in lessons}
+
+
+def due_by_day(cards: list[Card], now: datetime, days: int = DAYS_AHEAD) -> list[int]:
+    """How many cards come due on each of the next `days` days; the first number holds the overdue ones."""
+    counts = [0] * days
+    for card in cards:
+        if card.due is not None:
+            day = max(0, (card.due.astimezone().date() - now.astimezone().date()).days)
+            if day < days:
+                counts[day] += 1
+    return counts
+
+
+def draw_progress(standing: Standing) -> tuple[Figure, Any]:
+    """Two axes: bars of each lesson's questions by state, and of what comes due on each of the next days."""
+    import matplotlib.pyplot as plt
+
+    rows = by_lesson(standing.cards)
+    height = max(3.0, 0.8 + 0.24 * len(rows))
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, height), layout="constrained", width_ratios=(3, 2))
+    start = [0] * len(rows)
+    for state in STATES:
+        lengths = [row[state] for row in rows.values()]
+        colour, hatch = _FILL[state]
+        left.barh(list(rows), lengths, left=start, color=colour, hatch=hatch, edgecolor="white", label=state)
+        start = [a + b for a, b in zip(start, lengths, strict=True)]
+    left.invert_yaxis()
+    left.set(xlabel="questions", ylabel="lesson")
+    left.legend(ncols=len(STATES), loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, frameon=False)
+    bars = right.bar(range(DAYS_AHEAD), due_by_day(standing.cards, standing.now), color=COLOURS[0])
+    right.bar_label(bars, labels=[str(int(bar.get_height())) if bar.get_height() else "" for bar in bars], fontsize=8)
+    right.set(xlabel="days from today", ylabel="questions due")
+    right.margins(y=0.1)  # room for the numbers
+    right.yaxis.get_major_locator().set_params(integer=True)
+    left.xaxis.get_major_locator().set_params(integer=True)
+    return fig, (left, right)
+
+
+def _why(card: Card) -> str:
+    if card.request is not None:
+        return f"asked for: {card.request.reason};"
+    return f"last time {RATINGS[card.reviews[-1].rating]}, again {card.lapses} of {len(card.reviews)};"
