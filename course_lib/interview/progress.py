@@ -71,7 +71,7 @@ def say_progress(standing: Standing, *, listed: int = 10) -> str:
     counts = Counter(map(state_of, cards))
     lines = [standing.notice] if standing.notice else []
     lines.append(f"{len(due)} of {len(cards)} due now; " + ", ".join(f"{counts[state]} {state}" for state in STATES))
-    seen = sorted((card.due for card in cards if not card.new and card.due > now))
+    seen = sorted(card.due for card in cards if not card.new and card.due > now)
     if seen:
         lines.append(
             f"next in {say_time(seen[0] - now)}; {sum(at <= now + timedelta(days=7) for at in seen)} more in 7 days"
