@@ -8,7 +8,7 @@ The cache reads a prompt of S positions once and then one position a word; witho
 Both give the same words. Axis letters are those of course_lib/__init__.py; N counts the words of the answer.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,6 +19,7 @@ from course_lib.models.transformer import KeyValueCache
 METHODS = ("greedy", "top_p", "beam")
 
 
+@runtime_checkable
 class Speaker(Protocol):
     """What a model needs to be generated with; `VisionLanguageModel` has it."""
 
@@ -158,7 +159,7 @@ def _beam_search(reader: _Reader, most: int, beams: int, eos: int, pad: int) -> 
         stay[..., pad] = 0.0
         candidates = scores[..., None] + torch.where(ended[..., None], stay, log_probs)
         scores, flat = candidates.flatten(1).topk(beams, dim=1)
-        parent, word = flat // vocabulary, flat % vocabulary
+        parent, word = flat // vocabulary, (flat % vocabulary).masked_fill(scores.isneginf(), pad)
         words = torch.cat([words[row, parent], word[..., None]], dim=2)
         ended = ended[row, parent] | (word == eos)
         if bool(ended.all()) or number + 1 == most:

@@ -57,13 +57,13 @@ class VisionLanguageModel(nn.Module):
 
     def forward(
         self,
-        images: Float[Tensor, "B 3 height width"] | None,
+        images: Float[Tensor, "images 3 height width"] | None,
         ids: Int[Tensor, "B T"],
         readable: Bool[Tensor, "B T"] | None = None,
     ) -> NextWord:
         """Score the next word at every position.
 
-        images: red, green, blue in [0, 1]. None is the blind model: zeros where the patches would stand.
+        images: one a prompt, red, green, blue in [0, 1]. None is the blind model: zeros where the patches would stand.
         ids: a prompt with one <image>, and as much of the answer as there is; padded on the right, where a causal
             model never looks. readable: False at padding; needed where that is on the left.
         """
@@ -72,7 +72,7 @@ class VisionLanguageModel(nn.Module):
 
     def start(
         self,
-        images: Float[Tensor, "B 3 height width"] | None,
+        images: Float[Tensor, "images 3 height width"] | None,
         ids: Int[Tensor, "B T"],
         readable: Bool[Tensor, "B T"] | None = None,
     ) -> tuple[Float[Tensor, "B V"], KeyValueCache]:
@@ -82,11 +82,15 @@ class VisionLanguageModel(nn.Module):
         """
         cache = KeyValueCache()
         x, readable, _ = self.splice(images, ids, readable)
-        return self.decoder.read(x, readable, cache)[:, -1], cache
+        return self._sayable(self.decoder.read(x, readable, cache)[:, -1]), cache
 
     def step(self, words: Int[Tensor, " B"], cache: KeyValueCache) -> Float[Tensor, "B V"]:
         """Read one more word a row ("decode"): scores of the next."""
-        return self.decoder.read(self.decoder.embed(words[:, None]), None, cache)[:, -1]
+        return self._sayable(self.decoder.read(self.decoder.embed(words[:, None]), None, cache)[:, -1])
+
+    def _sayable(self, scores: Float[Tensor, "B V"]) -> Float[Tensor, "B V"]:
+        """<image> is read, never said."""
+        return scores.index_fill(1, torch.tensor(self.image_id, device=scores.device), float("-inf"))
 
     def see(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B P D"]:
         """Patches in the decoder's space."""
@@ -100,7 +104,7 @@ class VisionLanguageModel(nn.Module):
 
     def splice(
         self,
-        images: Float[Tensor, "B 3 height width"] | None,
+        images: Float[Tensor, "images 3 height width"] | None,
         ids: Int[Tensor, "B T"],
         readable: Bool[Tensor, "B T"] | None = None,
     ) -> tuple[Float[Tensor, "B S D"], Bool[Tensor, "B S"] | None, Int[Tensor, "B T"]]:
