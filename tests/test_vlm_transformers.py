@@ -1,6 +1,6 @@
 """Our model computes what transformers' LlavaForConditionalGeneration computes, weight for weight.
 
-SigLIP is a vision transformer without a class token, GPT-2 a decoder with learned positions, so every weight of ours has
+SigLIP is a vision transformer without a class token, GPT-2 a decoder with learned positions, so each weight of ours has
 its place: GPT-2 keeps its matrices transposed, SigLIP its queries, keys and values apart.
 """
 
