@@ -26,6 +26,16 @@ def add_interview_parsers(verbs: Any) -> None:
     progress = verbs.add_parser("progress", help="what is due and what is weak")
     progress.add_argument("--figure", type=Path, help="draw it as well, into this PNG file")
     progress.set_defaults(run=_progress)
+    export = verbs.add_parser("export", help="the questions as an Anki package or as sheets to print")
+    kinds = export.add_subparsers(dest="kind", required=True, metavar="KIND")
+    anki = kinds.add_parser("anki", help="an Anki package; importing a newer one keeps all reviews")
+    anki.add_argument("--out", type=Path, default=Path("every-answer-runs.apkg"), help="file to write")
+    anki.set_defaults(run=_export_anki)
+    sheet = kinds.add_parser("sheet", help="one part in both languages, as HTML to print")
+    sheet.add_argument("--part", type=int, required=True, help="number of the part, 1 to 9")
+    sheet.add_argument("--pdf", action="store_true", help="print it to a PDF as well, with an installed browser")
+    sheet.add_argument("--out", type=Path, help="HTML file to write; the PDF gets the same name")
+    sheet.set_defaults(run=_export_sheet)
     coverage = verbs.add_parser("coverage", help="what of the collected questions and errors the bank covers")
     coverage.add_argument("--missing", action="store_true", help="list only what is missing")
     coverage.set_defaults(run=_coverage)
@@ -84,6 +94,32 @@ def _progress(args: argparse.Namespace) -> int:
     print(say_progress(standing))
     if args.figure is not None:
         args.figure.write_bytes(png(draw_progress(standing)[0]))
+    return 0
+
+
+def _export_anki(args: argparse.Namespace) -> int:
+    from course_lib.interview.export import write_anki
+
+    try:
+        print(f"{args.out}: {write_anki(args.out)} notes")
+    except OSError as error:
+        return _refuse(error)
+    return 0
+
+
+def _export_sheet(args: argparse.Namespace) -> int:
+    from course_lib.interview.page import find_part
+    from course_lib.interview.sheet import PrintError, print_pdf, write_sheet
+
+    page = args.out or Path(f"every-answer-runs-part-{args.part}.html")
+    try:
+        write_sheet(find_part(args.part), page)
+        print(page)
+        if args.pdf:
+            print_pdf(page, page.with_suffix(".pdf"))
+            print(page.with_suffix(".pdf"))
+    except (OSError, ValueError, PrintError) as error:
+        return _refuse(error)
     return 0
 
 

@@ -1,0 +1,115 @@
+"""The Anki package opens, holds every question once, and a second export is the same notes under the same ids."""
+
+import functools
+import json
+import re
+import sqlite3
+import zipfile
+from dataclasses import replace
+
+import pytest
+
+from course_lib import cli
+from course_lib.interview import page
+from course_lib.interview.export import COURSE, FIELDS, MODEL, guid, mathjax, write_anki
+from course_lib.interview.page import load_parts, text_html
+from course_lib.interview.questions import load_questions as read_questions
+from course_lib.interview.record import Text
+
+load_questions = functools.cache(read_questions)
+
+
+@pytest.fixture(autouse=True)
+def read_once(monkeypatch):
+    monkeypatch.setattr(page, "load_questions", load_questions)
+
+
+def open_package(path, folder):
+    """Notes by guid, and the decks of the package's collection."""
+    with zipfile.ZipFile(path) as package:
+        assert package.testzip() is None
+        package.extract("collection.anki2", folder)
+    with sqlite3.connect(folder / "collection.anki2") as collection:
+        notes = collection.execute("SELECT guid, mid, tags, flds FROM notes").fetchall()
+        decks = json.loads(collection.execute("SELECT decks FROM col").fetchone()[0])
+        cards = collection.execute("SELECT count(*), count(DISTINCT nid) FROM cards").fetchone()
+    assert len({note[0] for note in notes}) == len(notes) == cards[0] == cards[1]  # one card a note
+    return {note[0]: note[1:] for note in notes}, {deck["id"]: deck["name"] for deck in decks.values()}
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("anki")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "load_questions", load_questions)
+        assert write_anki(folder / "deep" / "course.apkg") == len(load_questions())
+    return open_package(folder / "deep" / "course.apkg", folder)
+
+
+def test_every_question_is_a_note_with_both_languages(package):
+    notes, _ = package
+    assert set(notes) == {guid(question.id) for question in load_questions()}
+    for question in load_questions():
+        model, tags, fields = notes[guid(question.id)]
+        values = dict(zip(FIELDS, fields.split("\x1f"), strict=True))
+        assert model == MODEL.model_id
+        assert values["Id"] == question.id
+        assert values["Question"] == text_html(question.question.en, mathjax)
+        assert text_html(question.answer.en, mathjax) in values["Answer"]
+        assert text_html(question.answer.zh, mathjax) in values["回答"]
+        for part in (*question.key_points, *(each.answer for each in question.follow_ups)):
+            assert text_html(part.en, mathjax) in values["Answer"] and text_html(part.zh, mathjax) in values["回答"]
+        assert {f"lesson-{question.lesson}", question.depth} < set(tags.split())
+
+
+def test_formulas_are_mathjax_and_nothing_else_is_markup(package):
+    for _, _, fields in package[0].values():
+        assert "$" not in fields
+        assert fields.count(r"\(") == fields.count(r"\)")
+        assert set(re.findall(r"</?([^\s>/]+)", fields)) <= {"p", "b", "ul", "li", "span", "h4"}
+    assert text_html("If $a_1 < b$ & c > d", mathjax) == r"If \(a_1 &lt; b\) &amp; c &gt; d"
+
+
+def test_a_formula_that_never_closes_is_refused():
+    with pytest.raises(ValueError, match="opens and never closes"):
+        text_html("costs 5 $", mathjax)
+
+
+def test_one_deck_a_lesson_below_its_part(package):
+    _, decks = package
+    names = [name for name in decks.values() if name.startswith(COURSE)]
+    assert len(names) == len({question.lesson for question in load_questions()})
+    assert f"{COURSE}::Part 2 · Representation and fusion::07 · Fusing modalities" in names
+
+
+def test_a_second_export_keeps_every_id_although_a_text_changed(package, tmp_path, monkeypatch):
+    first = load_questions()[0]
+    changed = [replace(first, question=Text("New words?", "新词？")), *load_questions()[1:]]
+    monkeypatch.setattr(page, "load_questions", lambda: changed)
+    write_anki(tmp_path / "again.apkg")
+    notes, decks = open_package(tmp_path / "again.apkg", tmp_path)
+    assert set(notes) == set(package[0])
+    assert decks == package[1]
+    assert "New words?" in notes[guid(first.id)][2]
+    assert {key for key, note in notes.items() if note != package[0][key]} == {guid(first.id)}
+
+
+def test_ids_are_the_ones_that_learners_have_imported():
+    """Written down once: if one of these changes, every learner's reviews are lost at the next import."""
+    assert (guid("Q004"), MODEL.model_id) == ("EO[fCH*{j@", 1607392319)
+
+
+def test_parts_have_all_questions_and_their_numbers():
+    parts = load_parts()
+    found = [question.id for part in parts for _, questions in part.lessons for question in questions]
+    assert sorted(found) == sorted(question.id for question in load_questions())
+    assert {part.number: part.title for part in parts}[4] == "Optimisation and regularisation"
+
+
+def test_the_command(tmp_path, capsys):
+    out = tmp_path / "x.apkg"
+    assert cli.main(["export", "anki", "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"{out}: {len(load_questions())} notes\n"
+    assert zipfile.is_zipfile(out)
+    assert cli.main(["export", "anki", "--out", str(out / "below")]) == 1  # a file is in the way
+    assert "x.apkg" in capsys.readouterr().err
