@@ -1,0 +1,172 @@
+"""What a learner typed, as a quantity: "1.5 GiB", "1500 MB", "3e9", "3.2 billion", "2*32*4096*2 B", "32 亿".
+
+Numbers are exact fractions. What cannot be read raises AnswerError, which says in both languages what came, what fits
+and what to try.
+"""
+
+import ast
+import operator
+import re
+import unicodedata
+from fractions import Fraction
+
+from course_lib.interview.record import Text
+from course_lib.interview.sums.units import KINDS, UNITS, Unit
+
+MAX_LENGTH = 120
+PREFIXES = {"k": 3, "thousand": 3, "千": 3, "m": 6, "mn": 6, "million": 6, "百万": 6, "g": 9, "b": 9, "bn": 9} | {
+    "billion": 9,
+    "十亿": 9,
+    "t": 12,
+    "trillion": 12,
+    "万亿": 12,
+    "万": 4,
+    "亿": 8,
+    "p": 15,
+    "e": 18,
+    "z": 21,
+}
+_NUMBER = re.compile(r"\d[\d,_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?")
+_GROUPED = re.compile(r"\d{1,3}(?:[,_]\d{3})+(?!\d)")
+_EXAMPLES = {
+    "bytes": "1.5 GiB, 1500 MB, 2*32*128*2 B",
+    "time": "250 ms, 1.5 s",
+    "share": "12.5 %, 0.125, 1/8",
+    "money": "$1.50, 0.02",
+    "bit rate": "6 kbps, 6000 bit/s",
+    "FLOP": "3e21, 4.2 TFLOP",
+    "tokens/s": "120, 120 tokens/s",
+    "count": "576, 1,024, 3.2 billion, 7e9, 32亿",
+}
+_OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+
+
+class AnswerError(ValueError):
+    """An answer that cannot be read; `text` says why in both languages, str() is the English one."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.text = Text(en, zh)
+
+
+def read_answer(typed: str, unit: str) -> tuple[Fraction, ...]:
+    """The quantities that `typed` may mean, in base units; a bare number is taken in `unit`, the unit asked for.
+
+    More than one only for a bare share: 0.125 may be meant as a fraction or as a percentage. AnswerError when nothing
+    can be read.
+    """
+    asked, text = UNITS[unit], _plain(typed)
+    if not text:
+        raise AnswerError(f"nothing typed yet; try {_examples(asked)}", f"还没有输入；可以写 {_examples(asked)}")
+    if len(text) > MAX_LENGTH:
+        raise AnswerError(
+            f"{len(text)} characters are too many for an answer; write one number with a unit, at most {MAX_LENGTH}",
+            f"输入有 {len(text)} 个字符，太长了；请写一个数和单位，不超过 {MAX_LENGTH} 个字符",
+        )
+    expression, rest = _split(text)
+    if not _NUMBER.search(expression):
+        raise AnswerError(
+            f"no number in {typed.strip()!r}; try {_examples(asked)}",
+            f"{typed.strip()!r} 里没有数；可以写 {_examples(asked)}",
+        )
+    value = _evaluate(expression)
+    if value <= 0:
+        raise AnswerError(
+            f"{typed.strip()!r} is not above zero, and every answer here is; look for a stray minus sign",
+            f"{typed.strip()!r} 不是正数，而这里的答案都是正数；检查一下负号",
+        )
+    if not rest:
+        return (value, value * asked.scale) if asked.kind == "share" else (value * asked.scale,)
+    return (value * _scale(rest, asked, unit),)
+
+
+def _plain(typed: str) -> str:
+    """One spelling for signs, widths of characters and spaces; a leading "=" or "about" is dropped."""
+    text = unicodedata.normalize("NFKC", typed).strip().rstrip("。;!?")
+    text = re.sub(r"^(?:≈|~|=|about|approx\.?|约|大约|\$)\s*", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"(?<=\d)\s*[x×·∙]\s*(?=[\d(])", "*", text, flags=re.IGNORECASE)
+    text = text.translate(str.maketrans({"×": "*", "÷": "/", "−": "-", "–": "-"})).replace("^", "**")
+    return re.sub(r"(?<=\d) (?=\d{3}\b)", "", text)
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The arithmetic at the front, and the unit that follows it."""
+    end = at = 0
+    while at < len(text):
+        found = _NUMBER.match(text, at)
+        if found:
+            at = end = found.end()
+        elif text[at] in "+-*/() ":
+            end = at + 1 if text[at] == ")" else end
+            at += 1
+        else:
+            break
+    return text[:end], text[end:].strip()
+
+
+def _evaluate(expression: str) -> Fraction:
+    for found in re.finditer(r"\d+(?:[,_]\d*)+", expression):
+        if not _GROUPED.fullmatch(found[0]):
+            raise AnswerError(
+                f"the comma in {found[0]!r} separates no group of three digits; write the decimal point as in 1.5",
+                f"{found[0]!r} 里的逗号后面不是三位一组；小数点请写成 1.5 这样",
+            )
+    plain = re.sub(r"(?<=\d)[,_](?=\d{3})", "", expression).strip()
+    plain = re.sub(r"(?<![\d.])0+(?=\d)", "", plain)  # Python refuses 007
+    try:
+        return _value(ast.parse(plain, mode="eval").body)
+    except (SyntaxError, ValueError, ZeroDivisionError, OverflowError, RecursionError, MemoryError):
+        raise AnswerError(
+            f"cannot work out {expression.strip()!r}; write one number, or a product such as 2*32*128",
+            f"算不出 {expression.strip()!r}；请写一个数，或 2*32*128 这样的乘积",
+        ) from None
+
+
+def _value(node: ast.expr) -> Fraction:
+    """The exact value of + - * / ** over numbers; ValueError for anything else or for an exponent out of reason."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return Fraction(str(node.value))  # the decimal that was typed; "inf" is refused
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        return _value(node.operand) * (-1 if isinstance(node.op, ast.USub) else 1)
+    if isinstance(node, ast.BinOp):
+        left, right = _value(node.left), _value(node.right)
+        if isinstance(node.op, ast.Pow):
+            if right.denominator != 1 or abs(right) > 64 or abs(left) > 10**6:
+                raise ValueError("exponent or base out of reason")
+            return left ** int(right)
+        if type(node.op) in _OPERATORS:
+            return _OPERATORS[type(node.op)](left, right)
+    raise ValueError("not arithmetic")
+
+
+def _scale(word: str, asked: Unit, unit: str) -> Fraction:
+    """Base units in one of what the learner named."""
+    low = " ".join(word.lower().split())
+    for name, known in UNITS.items():
+        if known.kind == asked.kind != "count" and (word == name or low in known.words):
+            return known.scale
+    if asked.kind in ("count", "FLOP"):
+        nouns = ("flop", "flops") if asked.kind == "FLOP" else asked.words
+        if low in nouns:
+            return Fraction(1)
+        for prefix in sorted(PREFIXES, key=len, reverse=True):
+            if low.startswith(prefix) and low[len(prefix) :].strip() in ("", *nouns):
+                return Fraction(10 ** PREFIXES[prefix])
+    shown = asked.name.en if unit == "$" else unit
+    for name, known in UNITS.items():
+        if word == name or low in known.words:
+            kind, wanted = KINDS[known.kind], KINDS[asked.kind]
+            what = (kind.en, wanted.en) if known.kind != asked.kind else (f"“{word}”", f"“{shown}”")
+            what_zh = (kind.zh, wanted.zh) if known.kind != asked.kind else (f"“{word}”", f"“{asked.name.zh}”")
+            raise AnswerError(
+                f"“{word}” measures {what[0]}, the question asks for {what[1]}; try {_examples(asked)}",
+                f"“{word}” 表示{what_zh[0]}，而题目问的是{what_zh[1]}；可以写 {_examples(asked)}",
+            )
+    raise AnswerError(
+        f"do not know the unit “{word}”; the question asks for {shown}: try {_examples(asked)}, or the bare number",
+        f"不认识单位“{word}”；题目要求的单位是 {asked.name.zh}：可以写 {_examples(asked)}，或只写数",
+    )
+
+
+def _examples(asked: Unit) -> str:
+    return _EXAMPLES[asked.kind]
