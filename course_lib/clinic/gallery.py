@@ -154,7 +154,7 @@ GALLERY = (
     Diagnosis(
         "gradients not reset",
         curves.no_reset,
-        lambda c: min(c["training"][:40]) < 0.3 and late(c["training"]) > 2 * CHANCE,
+        lambda c: min(c["training"][:40]) < 0.3 and 2 * CHANCE < late(c["training"]) < float("inf"),
         "Learns well at first, then swings out further and further: the gradient only grows.",
         "Norm of the gradient before the step: does it grow while the loss is small?",
     ),
