@@ -133,7 +133,7 @@ GALLERY = (
     Diagnosis(
         "a layer is frozen",
         curves.frozen_layer,
-        lambda c: late(c["training"]) > 1.8 * late(c[REPAIRED]),
+        lambda c: 1.8 * late(c[REPAIRED]) < late(c["training"]) < 0.9 * c["training"][0],
         "It learns, and settles well above the same network with all layers training.",
         "List requires_grad, and which weights moved after one step.",
     ),
