@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from typing import Any
 
 from course_lib.cli_interview import add_interview_parsers
 from course_lib.cli_train import add_train_parser
@@ -15,11 +16,38 @@ def main(argv: list[str] | None = None) -> int:
     verbs.add_parser("lessons", help="list the lessons, planned ones marked").set_defaults(run=_lessons)
     add_train_parser(verbs)
     add_interview_parsers(verbs)
+    _add_arithmetic_parser(verbs)
     lab = verbs.add_parser("lab", help="open JupyterLab on the start page")
     lab.add_argument("--port", type=int, help="use this port or fail; without it Jupyter takes the next free one")
     lab.set_defaults(run=_lab)
     args = parser.parse_args(argv)
     return args.run(args)
+
+
+def _add_arithmetic_parser(verbs: Any) -> None:
+    drill = verbs.add_parser("arithmetic", help="random interview sums: tokens, bytes, FLOPs, seconds")
+    drill.add_argument("--family", help="only this kind of problem; --list names them")
+    drill.add_argument("--step", type=int, choices=(1, 2, 3), help="1 round numbers, 2 real models, 3 combined")
+    drill.add_argument("--language", choices=("en", "zh"), default="en", help="language of the problems")
+    drill.add_argument("--count", type=int, default=10, help="how many problems (10)")
+    drill.add_argument("--seed", type=int, help="the same seed asks the same problems")
+    drill.add_argument("--list", action="store_true", help="list the kinds of problems and stop")
+    drill.set_defaults(run=_arithmetic)
+
+
+def _arithmetic(args: argparse.Namespace) -> int:
+    from course_lib.interview import arithmetic_terminal
+
+    try:
+        if args.list:
+            arithmetic_terminal.list_families(args.language)
+        else:
+            drill = arithmetic_terminal.drill
+            drill(args.family, args.step, count=args.count, seed=args.seed, language=args.language)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
 
 
 def _doctor(_args: argparse.Namespace) -> int:

@@ -15,7 +15,7 @@ MEGATRON = (("22B", 48, 6144, 64), ("175B", 96, 12288, 96), ("530B", 105, 20480,
 
 def draw_activations(rng: Random, step: int) -> Problem:
     """Activations of a layer, of a model, and the share of the attention matrix."""
-    length, batch = rng.choice([1024, 2048, 4096]), rng.choice([1, 2, 4, 8])
+    length, batch = rng.choice([1024, 2048, 4096]), rng.choice([2, 4, 8])
     if step == 1:
         width = rng.choice([1024, 2048, 4096])
         answer = activation_bytes(length * batch, width, 0, length, scores=False)
@@ -23,7 +23,7 @@ def draw_activations(rng: Random, step: int) -> Problem:
             (
                 "By the rule of {factor} bytes a token and unit of width (FlashAttention, no recomputation), what"
                 " does a layer of"
-                " width {width} keep for {batch} sequence(s) of {length} tokens?",
+                " width {width} keep for {batch} sequences of {length} tokens?",
                 "按每 token 每单位宽度 {factor} 字节的规则（FlashAttention，不重算），宽度 {width} 的一层为 {batch}"
                 " 条 {length} 个"
                 " token 的序列保留多少激活？",
@@ -62,7 +62,7 @@ def draw_activations(rng: Random, step: int) -> Problem:
         answer = layers * activation_bytes(length * batch, width, heads, length, scores=True)
         ask = (
             scene[0]
-            + " With s b h (34 + 5 a s / h) bytes a layer, what do {layers} layers keep for {batch} sequence(s)?",
+            + " With s b h (34 + 5 a s / h) bytes a layer, what do {layers} layers keep for {batch} sequences?",
             scene[1] + "每层 s b h (34 + 5 a s / h) 字节，{layers} 层为 {batch} 条序列保留多少？",
         )
         working = [*rule, line("All layers", "所有层", f"{layers} × ({n(matrices)} + {n(scores)})", answer, "B")]

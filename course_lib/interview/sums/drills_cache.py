@@ -52,11 +52,11 @@ def draw_kv_mha(rng: Random, step: int) -> Problem:
         working = [per_token]
         near = {}
     else:
-        images, text = rng.randint(1, 6), rng.choice([128, 256, 512])
+        images, text = rng.randint(2, 6), rng.choice([128, 256, 512])
         tokens = images * 576 + text
         given |= {"images": images, "visual": 576, "text": text}
         ask = (
-            scene[0] + "How large is the cache of {images} image(s) of {visual} tokens and {text} text tokens?",
+            scene[0] + "How large is the cache of {images} images of {visual} tokens and {text} text tokens?",
             scene[1] + "{images} 张图片（每张 {visual} 个 token）加 {text} 个文本 token 的缓存有多大？",
         )
         working = [per_token, line("Tokens", "token 数", f"{images} × 576 + {text}", tokens)]

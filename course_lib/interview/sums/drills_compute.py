@@ -42,7 +42,7 @@ def draw_flops(rng: Random, step: int) -> Problem:
             ],
             {"forward only": 2 * size, "backward only": 4 * size, "one a weight": size, "multiply-adds": 3 * size},
         )
-    images, text = rng.randint(1, 6), rng.choice([100, 200, 500])
+    images, text = rng.randint(2, 6), rng.choice([100, 200, 500])
     tokens = images * 576 + text
     matrices = forward_flops(size, tokens)
     given: dict[str, int | Fraction | str] = {
@@ -55,7 +55,7 @@ def draw_flops(rng: Random, step: int) -> Problem:
     prompt = line("Tokens of the prompt", "提示词 token", f"{images} × 576 + {text}", tokens)
     if step == 2:
         ask = (
-            "{model} ({size} parameters) reads a prompt of {images} image(s), {visual} tokens"
+            "{model} ({size} parameters) reads a prompt of {images} images, {visual} tokens"
             " each, and"
             " {text} text tokens. About how many FLOPs, attention over the sequence aside?",
             "{model}（{size} 参数）读入 {images} 张图片（每张 {visual} 个 token）和 {text} 个文本 token"
@@ -75,7 +75,7 @@ def draw_flops(rng: Random, step: int) -> Problem:
     tokens = images * 576 + text
     matrices, scores = forward_flops(size, tokens), attention_flops(model.layers, tokens, model.width)
     ask = (
-        "{model} ({size} parameters, {layers} layers of width {width}) reads {images} image(s),"
+        "{model} ({size} parameters, {layers} layers of width {width}) reads {images} images,"
         " {visual}"
         " tokens each, and {text} text tokens. How many forward FLOPs with attention over the sequence, nothing saved"
         " by the"

@@ -15,13 +15,13 @@ def draw_cost(rng: Random, step: int) -> Problem:
     images, text = rng.randint(2, 12), rng.choice([200, 500, 1000, 2000])
     cents = rng.choice([15, 50, 80, 125, 250, 300])
     price = Fraction(cents, 100)
-    tiles = rng.choice([1, 2, 4]) if step > 1 else 0
+    tiles = rng.choice([2, 4, 6]) if step > 1 else 0
     each = tiled_tokens(1, tiles, 576) if tiles else rng.choice([256, 576, 729, 1000])
     working = [line("Tokens of an image", "每张图片的 token 数", f"({tiles} + 1) × 576", each)] if tiles else []
     given: dict[str, int | Fraction | str] = {"price": price, "text": text}
     given |= {"tile": 576, "tiles": tiles} if tiles else {"each": each}
     picture = (
-        ("{tiles} tile(s) and a thumbnail of {tile} tokens each", "{tiles} 块切片加一张缩略图，每份 {tile} 个 token")
+        ("{tiles} tiles and a thumbnail of {tile} tokens each", "{tiles} 块切片加一张缩略图，每份 {tile} 个 token")
         if tiles
         else ("{each} tokens each", "每张 {each} 个 token")
     )
@@ -58,7 +58,7 @@ def draw_cost(rng: Random, step: int) -> Problem:
         line("Images", "图片数", f"⌊({budget} × 10^6 / {n(price)} / {n(requests)} − {n(text)}) / {n(each)}⌋", count)
     )
     ask = (
-        f"Input costs ${{price}} per million tokens and ${{budget}} are there for {{requests}} requests. Each has"
+        f"Input costs ${{price}} per million tokens; a budget of ${{budget}} pays for {{requests}} requests. Each has"
         f" {{text}}"
         f" text tokens and images ({picture[0]}). How many images may a request have?",
         f"输入价格为每百万 token ${{price}}，预算 ${{budget}} 要支持 {{requests}} 次请求。每次有 {{text}}"

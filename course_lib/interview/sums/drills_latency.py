@@ -32,7 +32,7 @@ def draw_prefill(rng: Random, step: int) -> Problem:
     )
     each = rng.choice([256, 576, 729, 1280, 2880])
     text = rng.choice([100, 200, 500])
-    images = rng.randint(1, 8)
+    images = rng.randint(2, 8)
     if step < 3:
         tokens = rng.choice([1000, 2000, 4000, 8000]) if step == 1 else images * each + text
         answer = prefill_seconds(size, tokens, gpu.peak * 10**12, Fraction(percent, 100))
@@ -58,7 +58,7 @@ def draw_prefill(rng: Random, step: int) -> Problem:
             given["tokens"] = tokens
         else:
             what = (
-                "reads {images} image(s) of {each} tokens and {text} text tokens",
+                "reads {images} images of {each} tokens and {text} text tokens",
                 "读入 {images} 张图片（每张 {each} 个 token）和 {text} 个文本 token",
             )
             given |= {"images": images, "each": each, "text": text}

@@ -82,11 +82,11 @@ def draw_bubble(rng: Random, step: int) -> Problem:
 
 def draw_global_batch(rng: Random, step: int) -> Problem:
     """Tokens a step, steps of a training run, accumulation to a batch in tokens."""
-    micro, accumulate, gpus = rng.choice([1, 2, 4, 8]), rng.choice([2, 4, 8, 16]), rng.choice([8, 16, 64, 256])
+    micro, accumulate, gpus = rng.choice([2, 4, 8]), rng.choice([2, 4, 8, 16]), rng.choice([8, 16, 64, 256])
     length = rng.choice([2048, 4096, 8192])
     given: dict[str, int | Fraction | str] = {"micro": micro, "gpus": gpus, "length": length}
     scene = (
-        "{gpus} data-parallel GPUs, micro-batches of {micro} sequence(s) of {length} tokens",
+        "{gpus} data-parallel GPUs, micro-batches of {micro} sequences of {length} tokens",
         "{gpus} 张卡数据并行，微批次 {micro} 条序列，每条 {length} 个 token",
     )
     tokens = micro * accumulate * gpus * length

@@ -163,7 +163,7 @@ def draw_swiglu(rng: Random, step: int) -> Problem:
     ask = (
         "{model} has {layers} layers of width {width} with SwiGLU MLPs of width {mlp}. How many"
         " parameters do its MLPs hold in all?",
-        "{model}有 {layers} 层，宽度 {width}，SwiGLU MLP 宽 {mlp}。所有 MLP 共多少参数？",
+        "{model} 有 {layers} 层，宽度 {width}，SwiGLU MLP 宽 {mlp}。所有 MLP 共多少参数？",
     )
     given = {"model": model.name, "layers": layers, "width": width, "mlp": mlp}
     return problem(ask, given, layers * one, "parameters", working, {**near, "one layer": one})
@@ -188,7 +188,7 @@ def draw_embedding(rng: Random, step: int) -> Problem:
     )
     if step > 1:
         given["model"] = model.name
-        scene = ("{model} has " + scene[0], "{model}" + scene[1])
+        scene = ("{model} has " + scene[0], "{model} " + scene[1])
     else:
         scene = ("A language model has " + scene[0], "一个语言模型" + scene[1])
     if step < 3:

@@ -71,7 +71,7 @@ def draw_tiles(rng: Random, step: int) -> Problem:
     """Tokens of a tiled picture with its thumbnail, and tiles that fit."""
     if step == 3:
         return _tiles_that_fit(rng)
-    rows, columns = rng.randint(1, 4), rng.randint(1, 4)
+    rows, columns = rng.randint(2, 4), rng.randint(1, 4)
     per_tile = rng.choice([64, 100, 144, 256, 400, 576])
     working = []
     if step == 2:
@@ -120,13 +120,13 @@ def draw_tiles(rng: Random, step: int) -> Problem:
 
 
 def _tiles_that_fit(rng: Random) -> Problem:
-    per_tile, images, text = rng.choice([64, 256, 576]), rng.randint(1, 4), rng.choice([256, 500, 1000])
+    per_tile, images, text = rng.choice([64, 256, 576]), rng.randint(2, 5), rng.choice([256, 500, 1000])
     context = rng.choice([each for each in CONTEXTS if each - text >= 2 * images * per_tile])
     whole = (context - text) // (images * per_tile)
     expression = f"⌊({n(context)} − {n(text)}) / ({images} × {per_tile})⌋"
     return problem(
         (
-            "A context holds {context} tokens, {text} are kept for text. Each of {images} image(s) is tiled, {each}"
+            "A context holds {context} tokens, {text} are kept for text. Each of {images} images is tiled, {each}"
             " tokens"
             " a tile, plus a thumbnail of the same cost. How many tiles may each image have, thumbnail not counted?",
             "上下文 {context} 个 token，其中 {text} 个留给文本。有 {images} 张图片，每张切片后每块 {each} 个 token，"

@@ -60,14 +60,18 @@ class Problem:
         """The question, and in which unit and how exactly to answer."""
         name = UNITS[self.unit].name[language]
         if language == "zh":
-            how = f"答案单位：{name}，误差不超过 1 %。" if self.tolerance else f"请给出准确的整数，单位：{name}。"
-        else:
-            how = f"Answer in {name}, to within 1 %." if self.tolerance else f"Answer with the exact number, in {name}."
-        return f"{self.question[language]} {how}"
+            how = "误差不超过 1 %" if self.tolerance else "准确的整数"
+            return f"{self.question.zh}【{name}{'，' if name else ''}{how}】"
+        how = "within 1 %" if self.tolerance else "exact whole number"
+        return f"{self.question.en} [{name}{', ' if name else ''}{how}]"
+
+    def said(self, value: Number, language: str = "en") -> str:
+        """A value in base units, in the unit that was asked."""
+        return quantity(value, self.unit, language)
 
     def said_answer(self, language: str = "en") -> str:
         """The answer in the unit that was asked."""
-        return quantity(self.answer, self.unit, language)
+        return self.said(self.answer, language)
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,8 @@ NOUNS = {  # things that are counted: the names shown, and the words typed
     "tiles": (Text("tiles", "块"), ("tile", "tiles", "块", "个切片", "切片")),
     "vectors": (Text("vectors", "条向量"), ("vector", "vectors", "条", "向量", "条向量")),
     "micro-batches": (Text("micro-batches", "个微批次"), ("micro-batch", "micro-batches", "个", "个微批次", "微批次")),
-    "rank": (Text("(rank)", "（秩）"), ("rank", "秩")),
-    "width": (Text("(width)", "（宽度）"), ("width", "宽度", "channels")),
+    "rank": (Text("", ""), ("rank", "秩")),
+    "width": (Text("", ""), ("width", "宽度", "channels")),
     "adapters": (Text("adapters", "个适配器"), ("adapter", "adapters", "个", "适配器", "个适配器")),
     "steps": (Text("steps", "步"), ("step", "steps", "步")),
     "tokens per forward": (Text("tokens per pass", "token/次"), ("token", "tokens", "tokens per pass", "token/次")),
@@ -127,4 +127,7 @@ def quantity(value: Number, unit: str, language: str = "en") -> str:
     amount = number(Fraction(value) / asked.scale)
     if unit == "$":
         return f"${amount}"
-    return amount + ("" if unit == "%" else " ") + asked.name[language]
+    if asked.kind == "count" and value >= 10**6:
+        letter, scale = next(each for each in (("T", 10**12), ("B", 10**9), ("M", 10**6)) if value >= each[1])
+        amount += f" ({number(Fraction(value) / scale)}{letter})"
+    return f"{amount}{'' if unit == '%' else ' '}{asked.name[language]}".rstrip()
