@@ -15,8 +15,9 @@ def add_train_parser(subparsers: Any) -> None:
     """Add the verb `train`; every field of TrainConfig is an option of the same name."""
     parser = subparsers.add_parser("train", help="train a recipe, on one device or under torchrun on many")
     parser.add_argument(
-        "recipe", help="mlp, vit, two_tower, decoder, or your own module:function that returns a Recipe"
+        "recipe", help="mlp, vit, two_tower, decoder, vlm, or your own module:function that returns a Recipe"
     )
+    parser.add_argument("--size", help="for recipes that come in sizes: tiny, small or base of vlm")
     parser.add_argument("--device", default="auto", help='"auto", "cpu", "cuda", "cuda:1" or "mps"')
     parser.add_argument("--run-dir", help="where checkpoints go; every process must see it")
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint in --run-dir")
@@ -30,7 +31,7 @@ def run_train(args: argparse.Namespace) -> int:
     from course_lib.training.distributed import process_group, world
     from course_lib.training.loop import fit
 
-    recipe = find_recipe(args.recipe)(**({} if args.seed is None else {"seed": args.seed}))
+    recipe = _made(args.recipe, {"seed": args.seed, "size": args.size})
     config = chosen_config(recipe.config, args)
     with process_group(args.device) as runtime:
         history = fit(
@@ -65,13 +66,28 @@ def chosen_config(config: TrainConfig, args: argparse.Namespace) -> TrainConfig:
 def find_recipe(name: str) -> Any:
     """A built-in recipe by name, or anybody's by module:function."""
     from course_lib.training.recipes import BUILT_IN
+    from course_lib.training.vlm_recipe import vlm
 
+    built_in = {**BUILT_IN, "vlm": vlm}
     module, _, function = name.partition(":")
-    if not function and name in BUILT_IN:
-        return BUILT_IN[name]
+    if not function and name in built_in:
+        return built_in[name]
     if not function:
-        raise SystemExit(f"no recipe {name!r}; there are {', '.join(BUILT_IN)}, or write module:function")
+        raise SystemExit(f"no recipe {name!r}; there are {', '.join(built_in)}, or write module:function")
     return getattr(importlib.import_module(module), function)
+
+
+def _made(name: str, options: dict[str, Any]) -> Any:
+    """The recipe with the options that were given; an option that it does not take ends the command."""
+    function, given = find_recipe(name), {key: value for key, value in options.items() if value is not None}
+    takes = inspect.signature(function).parameters
+    unknown = [key for key in given if key not in takes]
+    if unknown:
+        raise SystemExit(f"{name} takes no --{unknown[0]}; its options are {', '.join(takes)}")
+    try:
+        return function(**given)
+    except ValueError as error:
+        raise SystemExit(f"{name}: {error}") from error
 
 
 def _add_option(parser: argparse.ArgumentParser, field: dataclasses.Field, text: str) -> None:

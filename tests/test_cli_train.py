@@ -57,7 +57,7 @@ def test_a_built_in_recipe_runs(capsys):
 
 
 def test_unknown_words_say_what_there_is(capsys):
-    with pytest.raises(SystemExit, match="there are mlp, vit, two_tower, decoder, or write module:function"):
+    with pytest.raises(SystemExit, match="there are mlp, vit, two_tower, decoder, vlm, or write module:function"):
         cli_train.main(["train", "resnet"])
     with pytest.raises(SystemExit):
         parse("x", "--schedule", "linear")

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float32, Int
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from course_lib.data.scene_language import ENGLISH
 from course_lib.data.scenes import Scenes, make_scenes
@@ -116,3 +117,36 @@ def mentioned(caption: str) -> list[str]:
 def present(scene: Scene) -> set[str]:
     """The objects that a scene shows, as 'red square'."""
     return {f"{each.colour} {each.shape}" for each in scene.objects}
+
+
+class InstructionStream(Dataset):
+    """Examples drawn when they are asked for: nothing is stored, and no example comes twice within 2^20.
+
+    Example `row` is a function of `seed` and `row` alone, so a run can be shuffled, shared by processes and resumed.
+    Even rows ask for a caption, odd ones a question. An item is (image, ids, labels), all of one length.
+
+    objects, size: as in `make_scenes`. seed: 0 to 4094; make_scenes with a seed below 2^20 draws other scenes.
+    """
+
+    def __init__(self, *, seed: int = 0, objects: tuple[int, int] = (1, 4), size: int = 64) -> None:
+        if not 0 <= seed <= 4094:
+            raise ValueError(f"seed {seed} does not fit; a stream takes 0 to 4094")
+        self.seed, self.objects, self.size = seed, objects, size
+        self.length = max(16, 6 * objects[1] + 4)  # <bos> <image> describe . six words an object but one, <eos>
+
+    def __len__(self) -> int:
+        return 2**20
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor, Tensor]:
+        if not 0 <= row < len(self):
+            raise IndexError(f"row {row} is outside 0 to {len(self) - 1}")
+        kinds = ("caption",) if row % 2 == 0 else KINDS[1:]
+        drawn = make_instructions(
+            1,
+            seed=(1 + self.seed) * len(self) + row,
+            kinds=kinds,
+            objects=self.objects,
+            size=self.size,
+            length=self.length,
+        )
+        return drawn.images[0], drawn.ids[0], drawn.labels[0]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from course_lib.data.catalogue import find
-from course_lib.data.instructions import IMAGE_ID, KINDS, WORDS, encode_prompts, make_instructions
+from course_lib.data.instructions import IMAGE_ID, KINDS, WORDS, Instructions, encode_prompts, make_instructions
 from course_lib.models.transformer import Decoder, VisionTransformer
 from course_lib.models.vlm import IGNORE, VisionLanguageModel, answer_loss, make_vlm, splice_labels, train_only
 from course_lib.training.config import TrainConfig
@@ -76,14 +76,20 @@ def load_vlm(stage: str, seed: int = 0) -> VisionLanguageModel:
     return model.eval()
 
 
-def train_vlm(seed: int, data: Examples, schedule: Schedule = SCRATCH) -> tuple[VisionLanguageModel, History]:
+def train_vlm(
+    seed: int, data: Examples | Instructions, schedule: Schedule = SCRATCH
+) -> tuple[VisionLanguageModel, History]:
     """All three parts from nothing, on one data set."""
     model = new_vlm(seed)
     return model, train_part(model, data, schedule, model)
 
 
 def train_part(
-    model: VisionLanguageModel, data: Examples, schedule: Schedule, *parts: nn.Module, blind: bool = False
+    model: VisionLanguageModel,
+    data: Examples | Instructions,
+    schedule: Schedule,
+    *parts: nn.Module,
+    blind: bool = False,
 ) -> History:
     """One stage: freeze all but `parts`, fit them, leave the model in eval mode with everything thawed again."""
     train_only(model, *parts)

@@ -30,32 +30,16 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from course_lib.compat import ensure_torchvision
+from course_lib.models.transformer import Decoder, VisionTransformer
 from course_lib.training.config import TrainConfig
 from course_lib.training.device import pick_device
 from course_lib.training.loop import fit
 from course_lib.training.optimizer import parameter_groups
-from course_lib.training.recipes import (
-    BUILT_IN,
-    Decoder,
-    Recipe,
-    TwoTower,
-    VisionTransformer,
-    contrast,
-    next_token,
-)
+from course_lib.training.recipes import BUILT_IN, Recipe, TwoTower, contrast, next_token
+from course_lib.training.throughput import PEAKS
 
 ROOT = Path(__file__).resolve().parents[2]
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 0.01
-# Dense 16-bit tensor-core peaks from NVIDIA's data sheets, in floating-point operations per second.
-PEAKS = {
-    "H200": 989e12,
-    "H100 NVL": 835e12,
-    "H100 PCIe": 756e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "L4": 121e12,
-    "T4": 65e12,
-}
 
 
 class Stopwatch:
