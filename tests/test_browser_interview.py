@@ -1,0 +1,107 @@
+"""A learner drills in headless Chromium, rates two cards, restarts the kernel, and finds both of them scheduled.
+
+The server, its flags and its clean end are those of test_browser.py; the notebook is a scratch one beside no lesson.
+"""
+
+import json
+import re
+import secrets
+import subprocess
+
+import pytest
+import test_browser as browser
+
+from course_lib import lab
+from course_lib.interview.drill import choose_questions
+from course_lib.interview.schedule import by_priority, cards_of
+from course_lib.interview.store import ReviewStore
+
+pytestmark = browser.pytestmark
+expect = browser.playwright.expect
+NAME = "scratch.ipynb"
+CELLS = (
+    "from course_lib.interview.drill import drill\ndrill('07')",
+    "from course_lib.interview.progress import progress\nprogress()",
+)
+RUN_ALL = "jupyterapp.commands.execute('notebook:run-all-cells')"
+RESTART = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Where this learner's reviews are kept."""
+    return tmp_path_factory.mktemp("reviews")
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, data):
+    """JupyterLab with the scratch notebook open and a kernel ready."""
+    home = tmp_path_factory.mktemp("lab")
+    (home / "notebooks").mkdir()
+    cells = [
+        {
+            "cell_type": "code",
+            "id": f"c{number}",
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "source": code,
+        }
+        for number, code in enumerate(CELLS)
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    content = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    (home / "notebooks" / NAME).write_text(json.dumps(content))
+    port, token = browser._free_port(), secrets.token_hex(16)
+    address = f"http://127.0.0.1:{port}"
+    with pytest.MonkeyPatch.context() as patch, open(home / "lab.log", "w") as log:
+        patch.setattr(lab, "ROOT", home)
+        browser._decline_news(home)
+        environment = browser._environment(home) | {"COURSE_DATA": str(data)}
+        command = browser._command(port, token)
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=home)
+        try:
+            status = f"{address}/api/status?token={token}"
+            browser._wait_until_it_answers(process, status, home / "lab.log")
+            with browser.playwright.sync_playwright() as driver:
+                chromium = driver.chromium.launch(executable_path=browser.CHROMIUM, args=browser.FLAGS)
+                page = chromium.new_page(viewport={"width": 1300, "height": 1000})
+                page.set_default_timeout(browser.PATIENCE * browser.SECONDS)
+                page.goto(f"{address}/lab/tree/notebooks/{NAME}?token={token}")
+                page.wait_for_function(IDLE)
+                yield page
+                chromium.close()
+        finally:
+            browser._end(process)
+
+
+def run_all(page):
+    page.evaluate("jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
+    page.evaluate(RUN_ALL)
+    return page.locator(".jp-CodeCell").nth(0).locator(".jp-OutputArea"), page.locator(".jp-CodeCell").nth(1)
+
+
+def test_two_ratings_survive_a_restart_of_the_kernel(page, data):
+    order = [card.question for card in by_priority(cards_of(choose_questions("07", None), []))]
+    drill, progress = run_all(page)
+    for question, rating in ((order[0], "good · 10 min"), (order[1], "again · 1 min")):
+        expect(drill).to_contain_text(question.question.en)
+        expect(drill.get_by_role("button", name=rating)).to_be_hidden()
+        drill.get_by_role("button", name="Reveal").click()
+        drill.get_by_role("button", name=rating).click()
+    expect(drill).to_contain_text("2 later · 2 done")
+    expect(progress.locator("img")).to_have_count(1)
+    saved = [(each.question, each.rating) for each in ReviewStore(data).reviews()]
+    assert saved == [(order[0].id, 3), (order[1].id, 1)]
+
+    page.evaluate(RESTART)
+    page.wait_for_function(IDLE)
+    drill, progress = run_all(page)
+    expect(drill).to_contain_text(f"{len(order) - 2} new")
+    expect(drill).to_contain_text("0 done")
+    shown = order[1] if "1 due" in drill.text_content() else order[2]  # on a busy machine its minute is over
+    expect(drill).to_contain_text(shown.question.en)
+    expect(progress).to_contain_text("1 learning, 1 weak")
+    assert re.search(rf"{order[1].id}\s+lesson 07\s+last time again", progress.text_content())
+    assert "Traceback" not in page.locator(".jp-Notebook").text_content()
