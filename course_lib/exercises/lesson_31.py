@@ -119,7 +119,7 @@ collate = Exercise(
     },
     hints=(
         "Write down the row of the longest example, token by token, and under it the label of each token.",
-        "Keep the length of each row before you pad it: mask = arange(T) < length. A comparison with pad would lose EOS.",
+        "Keep the length of each row before you pad it: mask = arange(T) < length. `ids != pad` would lose EOS.",
         "labels = ids.masked_fill((arange(T) < 1 + len(prompt)) | ~mask, -100), with lengths as columns (B, 1).",
     ),
     difficulty=2,
@@ -201,10 +201,10 @@ def step_has_the_whole_gradient(train_step):
         "three times the mean gradient: the losses of three micro-batches were added, and nobody divided"
     )
     assert not _same(moved, _means()[1]), (
-        "a mean of means: the one word of micro-batch 2 counts as much as the eight of micro-batch 3; divide by all words"
+        "a mean of means: the one word of micro-batch 2 counts as much as the eight of number 3; divide by all words"
     )
     assert _same(moved, wanted), (
-        f"not the gradient of one batch with all 13 words (length in its direction: {ratio:.2f}): shift, -100, one step at "
+        f"not the gradient of one batch with all 13 words ({ratio:.2f} of it, its way): shift, -100, one step at "
         "the end"
     )
 
@@ -300,7 +300,7 @@ train_step = Exercise(
     hints=(
         "Five lines are always there: zero_grad, forward, backward, clip, step. Which of them stand inside the loop "
         "over micro-batches?",
-        "Count the words of all micro-batches first: (labels[:, 1:] != -100).sum(). Then each loss is a sum divided by that.",
+        "Count the words of all micro-batches: (labels[:, 1:] != -100).sum(). Each loss is a sum divided by that.",
         "F.cross_entropy(scores[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), reduction='sum') / words, backward "
         "in the loop; clip_grad_norm_ and step after it.",
     ),
@@ -348,14 +348,12 @@ def _generated(generate, most):
 
 
 def generates_one_word_after_the_other(generate):
-    model, got = _generated(generate, 3)
+    _, got = _generated(generate, 2)
     assert got[:, 0].tolist() == [5, 8, 5], (
         "the first word comes from the scores that `start` gives; it must not be lost"
     )
-    assert not got[2].tolist() == [5, 2, 2], "row 3 was ended when another row said EOS"
-    assert got[0].tolist()[:3] == [5, 6, 2], (
-        "the words are not what the model says next, each time given its own last word"
-    )
+    assert got[2].tolist() != [5, 2], "row 3 was ended when another row said EOS"
+    assert got[0].tolist() == [5, 6], "the words are not what the model says next, each time given its own last word"
 
 
 def generates_through_the_cache(generate):
@@ -364,7 +362,7 @@ def generates_through_the_cache(generate):
         "image and prompt are read again for every word: call `start` once, then `step` with the last words"
     )
     assert model.read[0] == [5, 8, 5], "`step` reads the words that were just said"
-    assert len(model.read) == 2, "the last word needs no further step: nobody reads what would follow"
+    assert len(model.read) <= 2, "the last word needs no further step: nobody reads what would follow"
 
 
 def generates_padding_after_the_end(generate):
@@ -447,13 +445,13 @@ generate = Exercise(
         "reads the words that were just said": _generate(reads="prompt"),
         "the last word needs no further step": _reads_the_last_too,
         "words after EOS": _generate(pad_after=False),
-        "row 3 was ended": lambda model, image, prompt, most, eos, pad: torch.tensor([[5, 6, 2], [8, 2, 2], [5, 2, 2]]),
+        "row 3 was ended": lambda model, image, prompt, most, eos, pad: torch.tensor([[5, 6], [8, 2], [5, 2]]),
         "stop when all rows have ended, not the first": _generate(until=any),
         "it goes on to `most`": _generate(early=False),
     },
     hints=(
         "Evaluation by argmax of teacher-forced logits reads the true words. Here the model only reads its own.",
-        "Loop: word = scores.argmax(dim=1); rows that have ended get pad; remember it; stop, or scores = model.step(word, cache).",
+        "Loop: word = scores.argmax(dim=1), pad in rows that have ended; remember it; stop, or step.",
         "ended = ended | (word == eos) after word = torch.where(ended, pad, word); break if ended.all() or it was "
         "the last word; step comes after the break.",
     ),
