@@ -27,7 +27,6 @@ LABELS = {
     "zh": {1: "重来", 2: "困难", 3: "良好", 4: "容易", "due": "到期", "new": "新题", "later": "以后", "done": "已答"}
     | {"empty": "现在没有到期的题。", "next": "下一题：{}，{}后。", "asked": "指定练习：{}", "more": "再看看"},
 }
-_COLOURS = {1: "danger", 2: "warning", 3: "success", 4: "info"}  # JupyterLab's button styles; the words say it as well
 
 
 class Session:
@@ -140,7 +139,7 @@ class DrillView:
         self.status, self.notice, self.page = widgets.HTML(), widgets.HTML(), widgets.HTMLMath()
         self.reveal = widgets.Button(button_style="primary")
         self.reveal.on_click(lambda _: self.turn())
-        self.ratings = {rating: widgets.Button(button_style=_COLOURS[rating]) for rating in RATINGS}
+        self.ratings = {rating: widgets.Button() for rating in RATINGS}
         for rating, button in self.ratings.items():
             button.on_click(lambda _, rating=rating: self.rate(rating))
         options = [(name, code) for code, name in LANGUAGES.items()]
