@@ -1,17 +1,17 @@
 """MinHash against exact Jaccard, bands against their formula, perceptual hashes of altered photographs."""
 
-import io
 from itertools import combinations
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+from torch.nn import functional as F
 
+from course_lib.data.alterations import altered
 from course_lib.data.duplicates import (
     agreement,
     banded_pairs,
     chance_to_meet,
+    groups_by_hash,
     hamming,
     jaccard,
     linked_groups,
@@ -61,36 +61,13 @@ def test_bands_find_as_many_as_their_formula_says():
         banded_pairs(minhash(sets[:2], hashes=16), bands=3)
 
 
-def tensor(picture):
-    return torch.from_numpy(np.asarray(picture.convert("RGB"), dtype=np.float32) / 255).permute(2, 0, 1)
-
-
-def altered(photo):
-    picture = Image.fromarray(photo.image.numpy())
-    saved = io.BytesIO()
-    picture.save(saved, "JPEG", quality=30)
-    width, height = picture.size
-    return {
-        "same": picture,
-        "saved": Image.open(saved),
-        "half": picture.resize((width // 2, height // 2)),
-        "darker": picture.point(lambda level: level * 3 // 4),
-        "flipped": picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
-        "cropped": picture.crop((width // 4, height // 4, width, height)),
-    }
-
-
 def test_a_perceptual_hash_survives_saving_scaling_and_darkening_and_nothing_else():
-    hashes = {name: [] for name in altered(load_photos()[0])}
-    for photo in load_photos():
-        for name, picture in altered(photo).items():
-            hashes[name].append(perceptual_hash(tensor(picture)))
-    same = torch.stack(hashes.pop("same"))
-    distance = {
-        name: [(a != b).sum().item() for a, b in zip(same, other, strict=True)] for name, other in hashes.items()
-    }
-    assert max(max(distance[name]) for name in ("saved", "half", "darker")) <= 10, distance
-    assert min(distance["flipped"]) > 15 and np.mean(distance["cropped"]) > 15, distance
+    versions = [altered(photo.image) for photo in load_photos()]
+    hashes = {name: torch.stack([perceptual_hash(v[name]) for v in versions]) for name in versions[0]}
+    same = hashes.pop("original")
+    distance = {name: (same != other).sum(dim=1).tolist() for name, other in hashes.items()}
+    assert max(max(distance[name]) for name in ("saved again", "half size", "darker")) <= 10, distance
+    assert min(distance["mirrored"]) > 15 and min(distance["cropped by 25 %"]) > 15, distance
     between = hamming(same)
     assert torch.equal(between, between.T) and (between.diagonal() == 0).all()
     assert (between[0, 1] == (same[0] != same[1]).sum()) and between[~torch.eye(7, dtype=torch.bool)].min() > 15
@@ -99,3 +76,10 @@ def test_a_perceptual_hash_survives_saving_scaling_and_darkening_and_nothing_els
 def test_links_make_groups_through_chains():
     assert linked_groups(6, [(4, 1), (1, 3)]).tolist() == [0, 1, 2, 1, 1, 3]
     assert linked_groups(3, []).tolist() == [0, 1, 2]
+
+
+def test_images_with_near_hashes_are_one_group():
+    versions = [altered(photo.image) for photo in load_photos()[:3]]
+    images = [F.interpolate(v[name][None], size=(64, 64))[0] for v in versions for name in ("original", "darker")]
+    assert groups_by_hash(torch.stack(images), bits=6).tolist() == [0, 0, 1, 1, 2, 2]
+    assert groups_by_hash(torch.stack(images), bits=64).tolist() == [0] * 6

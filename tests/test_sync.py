@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 
-from course_lib.data.sync import correlation_by_lag, find_offset, record_claps
+from course_lib.data.sync import clap_f1, correlation_by_lag, find_offset, record_claps
 
 
 @pytest.mark.parametrize("offset", [-11, 0, 7])
@@ -41,3 +42,10 @@ def test_refuses_streams_that_do_not_match():
         correlation_by_lag(torch.zeros(300), torch.zeros(300), longest=299)
     with pytest.raises(ValueError, match="offset 60 is more than 50"):
         record_claps(300, offset=60, seed=0)
+
+
+def test_clap_f1_is_the_f1_of_the_highest_scores():
+    clap = torch.tensor([True, False, True, False, False, True])
+    score = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0, 0.0])
+    assert clap_f1(score, clap) == pytest.approx(f1_score(clap, [True, True, True, False, False, False]))
+    assert clap_f1(clap.float(), clap) == 1.0

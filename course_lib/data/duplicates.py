@@ -103,7 +103,7 @@ def hamming(hashes: Bool[Tensor, "N bits"]) -> Int[Tensor, "N N"]:
     return (hashes[:, None] != hashes[None]).sum(dim=-1)
 
 
-def linked_groups(count: int, pairs: Iterable[tuple[int, int]]) -> Int[Tensor, " N"]:
+def linked_groups(count: int, pairs: Iterable[Sequence[int]]) -> Int[Tensor, " N"]:
     """Return a group number per item: items linked by pairs, directly or over others, share it.
 
     Chains count: if a is near b and b near c, all three are one group, however far a is from c. Groups are numbered in
@@ -121,6 +121,15 @@ def linked_groups(count: int, pairs: Iterable[tuple[int, int]]) -> Int[Tensor, "
         parent[root(other)] = root(one)
     numbers = {}
     return torch.tensor([numbers.setdefault(root(item), len(numbers)) for item in range(count)])
+
+
+def groups_by_hash(images: Float[Tensor, "N 3 height width"], *, bits: int) -> Int[Tensor, " N"]:
+    """Link images whose perceptual hashes differ in at most `bits` of 64, and return their groups.
+
+    Compares all pairs: for some thousand images. Larger sets look equal parts of the hash up in tables first.
+    """
+    distance = hamming(torch.stack([perceptual_hash(image) for image in images]))
+    return linked_groups(len(images), (distance <= bits).triu(diagonal=1).nonzero().tolist())
 
 
 def _number(shingle: str) -> int:

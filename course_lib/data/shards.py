@@ -17,7 +17,7 @@ Example = dict[str, bytes]
 Item = TypeVar("Item")
 
 
-def write_shards(folder: Path, examples: Iterable[Example], *, per_shard: int) -> list[Path]:
+def write_shards(folder: str | Path, examples: Iterable[Example], *, per_shard: int) -> list[Path]:
     """Write examples, `per_shard` to a file, as `shard-000000.tar`, ...; return the files in order.
 
     An example is {ending: bytes}, for example {"png": ..., "txt": ...}. The same examples give the same bytes: entries
@@ -25,6 +25,7 @@ def write_shards(folder: Path, examples: Iterable[Example], *, per_shard: int) -
     """
     if per_shard < 1:
         raise ValueError(f"per_shard {per_shard} is too small; a shard holds at least 1 example")
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.glob("shard-*.tar")):
         raise FileExistsError(f"{folder} already holds shards; write to an empty folder")

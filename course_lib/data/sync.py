@@ -59,6 +59,13 @@ def correlation_by_lag(one: Float[Tensor, " F"], other: Float[Tensor, " _"], *, 
     return scores
 
 
+def clap_f1(score: Float[Tensor, " F"], clap: Bool[Tensor, " F"]) -> float:
+    """Call the highest scores claps, as many as there are, and return F1: precision and recall are then equal."""
+    called = torch.zeros_like(clap)
+    called[score.topk(int(clap.sum())).indices] = True
+    return ((called & clap).sum() / clap.sum()).item()
+
+
 def find_offset(one: Float[Tensor, " F"], other: Float[Tensor, " _"], *, longest: int) -> int:
     """Return by how many frames `other` is late: the lag of the largest correlation (not of its absolute value)."""
     scores = correlation_by_lag(one, other, longest=longest)
