@@ -16,6 +16,7 @@ from course_lib.models.attention import (
     dot_product_attention,
     join_heads,
     masked_softmax,
+    share_projections,
     split_heads,
 )
 from course_lib.models.masks import causal_mask
@@ -193,15 +194,6 @@ def test_a_window_cuts_products_and_leaves_projections():
 # --- transformers -----------------------------------------------------------------------------------------------
 
 
-def copied(ours, theirs):
-    """Our module with the weights of one of transformers'."""
-    names = {"query": "q_proj", "key": "k_proj", "value": "v_proj", "out": "out_proj"}
-    for mine, other in names.items():
-        other = "o_proj" if not hasattr(theirs, other) else other
-        getattr(ours, mine).load_state_dict(getattr(theirs, other).state_dict())
-    return ours
-
-
 def test_clips_attention_with_copied_weights():
     ensure_torchvision()
     from transformers import CLIPVisionConfig
@@ -210,7 +202,7 @@ def test_clips_attention_with_copied_weights():
     config = CLIPVisionConfig(hidden_size=12, num_attention_heads=3, attn_implementation="eager")
     theirs, x = CLIPAttention(config).eval(), normal(2, 5, 12, seed=8)
     output, weights = theirs(x)
-    attended = copied(MultiHeadAttention(12, 3, bias=True), theirs)(x)
+    attended = share_projections(MultiHeadAttention(12, 3, bias=True), theirs)(x)
     torch.testing.assert_close(attended.output, output)
     torch.testing.assert_close(attended.weights, weights)
 
@@ -228,7 +220,7 @@ def test_llamas_attention_with_copied_weights(kv_heads):
     bias = torch.zeros(5, 5).masked_fill(~causal_mask(5), -torch.inf)
     turned = LlamaRotaryEmbedding(config)(x, places[None])
     output, weights = theirs(x, position_embeddings=turned, attention_mask=bias)
-    ours = copied(MultiHeadAttention(24, 4, kv_heads=kv_heads), theirs)
+    ours = share_projections(MultiHeadAttention(24, 4, kv_heads=kv_heads), theirs)
     angles = positions.rotary_angles(places, 6, base=500.0)
     attended = ours(x, mask=causal_mask(5), angles=angles)
     torch.testing.assert_close(attended.output, output)
@@ -250,10 +242,14 @@ def test_qwen2_vls_attention_with_copied_weights_and_three_positions():
     turned = Qwen2VLRotaryEmbedding(config)(x, ids[:, None])
     bias = torch.zeros(12, 12).masked_fill(~causal_mask(12), -torch.inf)
     output, weights = theirs(x, attention_mask=bias[None, None], position_embeddings=turned)
-    ours = MultiHeadAttention(24, 2, kv_heads=1)
-    ours.out.load_state_dict(theirs.o_proj.state_dict())
-    for name in ("query", "key", "value"):  # these three have a bias in Qwen2, the output has none
-        setattr(ours, name, getattr(theirs, f"{name[0]}_proj"))
+    ours = share_projections(MultiHeadAttention(24, 2, kv_heads=1), theirs)  # queries, keys and values have a bias
     attended = ours(x, mask=causal_mask(12), angles=positions.mrope_angles(ids, (1, 2, 3), base=500.0))
     torch.testing.assert_close(attended.output, output)
     torch.testing.assert_close(attended.weights, weights)
+
+
+def test_projections_of_another_size_are_refused():
+    theirs = nn.Module()
+    theirs.q_proj = theirs.k_proj = theirs.v_proj = theirs.o_proj = nn.Linear(24, 24)
+    with pytest.raises(ValueError, match=r"k_proj is \(24, 24\), ours is \(12, 24\): check width, heads and kv_heads"):
+        share_projections(MultiHeadAttention(24, 2, kv_heads=1), theirs)

@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from course_lib.models.attention import MultiHeadAttention
-from course_lib.models.masks import causal_mask, group_mask, prefix_mask, reached, sink_mask, window_mask
+from course_lib.models.masks import (
+    NAMES,
+    causal_mask,
+    group_mask,
+    make_mask,
+    prefix_mask,
+    reached,
+    sink_mask,
+    window_mask,
+)
 
 
 def rows(mask):
@@ -46,3 +55,11 @@ def test_reached_is_where_gradients_are(layers):
     for t in range(9):
         (grad,) = torch.autograd.grad(tokens[0, t].square().sum(), x, retain_graph=True)
         assert (grad[0].abs().sum(-1) > 0).equal(reached(mask, layers)[t])
+
+
+def test_masks_by_name():
+    counts = {name: int(make_mask(name, 6, reach=1, prefix=2).sum()) for name in NAMES}
+    by_hand = [36, 16, 21, 11, 15, 22, 20]
+    assert counts == dict(zip(NAMES, by_hand, strict=True))
+    with pytest.raises(ValueError, match="no mask is called 'square'; try one of global, local window"):
+        make_mask("square", 6, reach=1, prefix=2)

@@ -135,6 +135,21 @@ class MultiHeadAttention(nn.Module):
         return Attended(self.out(join_heads(read.output)), read.weights)
 
 
+def share_projections(ours: MultiHeadAttention, theirs: nn.Module) -> MultiHeadAttention:
+    """Put the four projections of one of transformers' attention modules into ours, the modules themselves, no copies.
+
+    theirs: with q_proj, k_proj, v_proj and out_proj or o_proj, as in CLIP, Llama and Qwen2-VL.
+    """
+    names = {"query": "q_proj", "key": "k_proj", "value": "v_proj"}
+    names["out"] = "out_proj" if hasattr(theirs, "out_proj") else "o_proj"
+    for name, other in names.items():
+        mine, found = getattr(ours, name).weight.shape, getattr(theirs, other).weight.shape
+        if mine != found:
+            raise ValueError(f"{other} is {tuple(found)}, ours is {tuple(mine)}: check width, heads and kv_heads")
+        setattr(ours, name, getattr(theirs, other))
+    return ours
+
+
 def split_heads(tokens: Float[Tensor, "B S D"], heads: int) -> Float[Tensor, "B H S E"]:
     """Give each head its slice of the features of every token: view (B, S, H, E), then swap S and H.
 

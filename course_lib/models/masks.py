@@ -57,3 +57,35 @@ def reached(mask: Bool[Tensor, "S S"], layers: int) -> Bool[Tensor, "S S"]:
     for _ in range(layers):
         path = (step @ path > 0).float()
     return path > 0
+
+
+NAMES = (
+    "global",
+    "local window",
+    "causal",
+    "causal window",
+    "causal window, one sink",
+    "image prefix",
+    "modalities apart",
+)
+"""What `make_mask` knows."""
+
+
+def make_mask(name: str, length: int, *, reach: int, prefix: int) -> Bool[Tensor, "S S"]:
+    """A mask by its name, one of NAMES.
+
+    reach: of the windows. prefix: tokens of the image at the beginning; "modalities apart" parts them from the rest.
+    """
+    apart = (torch.arange(length) >= prefix).int()
+    named = {
+        "global": lambda: torch.ones(length, length, dtype=torch.bool),
+        "local window": lambda: window_mask(length, reach),
+        "causal": lambda: causal_mask(length),
+        "causal window": lambda: causal_mask(length) & window_mask(length, reach),
+        "causal window, one sink": lambda: sink_mask(length, 1, reach),
+        "image prefix": lambda: prefix_mask(prefix, length),
+        "modalities apart": lambda: group_mask(apart),
+    }
+    if name not in named:
+        raise ValueError(f"no mask is called {name!r}; try one of {', '.join(NAMES)}")
+    return named[name]()
