@@ -120,6 +120,8 @@ def test_bad_input_is_refused(data):
         load_weights(new_vlm(0, width=32), find("checkpoints/vlm_all_0.safetensors"))
     with pytest.raises(ValueError, match=r"unexpected  decoder.blocks.1"):
         load_weights(new_vlm(0, depth=1), find("checkpoints/vlm_all_0.safetensors"))
+    with pytest.raises(ValueError, match="images run from 0 to 255, the model takes"):
+        train_part(new_vlm(0), (data.images * 255, *data[1:3]), Schedule(1, 1e-3))
     with pytest.raises(ValueError, match="give captions only"):
         score_model(load_vlm("all"), data)
     with pytest.raises(ValueError, match="does not consist of words of this vocabulary"):

@@ -198,8 +198,15 @@ def _check(
         )
     if bool((ids[:, -1] == pad).any()):
         raise ValueError("a prompt ends in padding; pad on the left, as instructions.encode_prompts does")
-    if images is not None and not 0 <= float(images.min()) <= float(images.max()) <= 1:
+    if images is not None:
+        check_range(images)
+
+
+def check_range(images: Tensor) -> None:
+    """ValueError unless all values lie in [0, 1], NaN included. A look at every value: not for every forward pass."""
+    low, high = float(images.min()), float(images.max())
+    if not 0 <= low <= high <= 1:
         raise ValueError(
-            f"images run from {float(images.min()):.3g} to {float(images.max()):.3g}, the model takes red, green, blue "
-            "in [0, 1]; divide by 255, and leave out any normalisation"
+            f"images run from {low:.3g} to {high:.3g}, the model takes red, green, blue in [0, 1]; divide by 255, and "
+            "leave out any normalisation"
         )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from course_lib.data.catalogue import find
 from course_lib.data.instructions import IMAGE_ID, KINDS, WORDS, Instructions, encode_prompts, make_instructions
+from course_lib.models.generation import check_range
 from course_lib.models.transformer import Decoder, VisionTransformer
 from course_lib.models.vlm import IGNORE, VisionLanguageModel, answer_loss, make_vlm, splice_labels, train_only
 from course_lib.training.config import TrainConfig
@@ -92,6 +93,7 @@ def train_part(
     blind: bool = False,
 ) -> History:
     """One stage: freeze all but `parts`, fit them, leave the model in eval mode with everything thawed again."""
+    check_range(data[0])
     train_only(model, *parts)
     loss = blind_loss if blind else instruction_loss
     history = fit(model, tuple(data[:3]), loss, _config(schedule), weigh=count_words)
