@@ -31,6 +31,7 @@ from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize 
 from transformers.models.whisper.modeling_whisper import WhisperEncoder  # noqa: E402
 
 from course_lib.interview.sums import compute, memory, models, parameters, tokens  # noqa: E402
+from course_lib.interview.sums.drills_connectors import DENSE  # noqa: E402
 
 DECODERS = {model.name: model for model in models.DECODERS}
 ENCODERS = {model.name: model for model in models.ENCODERS}
@@ -100,18 +101,8 @@ def test_a_cache_has_the_bytes_of_the_real_one(name):
 
 
 QWEN = {
-    "2B": (
-        {"vocab_size": 151936, "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28},
-        12,
-        2,
-        True,
-    ),
-    "7B": (
-        {"vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944, "num_hidden_layers": 28},
-        28,
-        4,
-        False,
-    ),
+    "2B": ({"vocab_size": 151936, "hidden_size": 1536, "intermediate_size": 8960}, 12, 2, True),
+    "7B": ({"vocab_size": 152064, "hidden_size": 3584, "intermediate_size": 18944}, 28, 4, False),
 }
 
 
@@ -120,7 +111,9 @@ QWEN = {
 )
 def test_qwen2_vl_is_its_tower_merger_and_decoder(size, name, published):
     shape, heads, kv_heads, tied = QWEN[size]
-    text = dict(**shape, num_attention_heads=heads, num_key_value_heads=kv_heads, tie_word_embeddings=tied)
+    text = dict(
+        **shape, num_hidden_layers=28, num_attention_heads=heads, num_key_value_heads=kv_heads, tie_word_embeddings=tied
+    )
     vision = {
         "depth": 32,
         "embed_dim": 1280,
@@ -259,12 +252,24 @@ def test_positions_after_an_image_are_those_of_the_real_model(rows, columns):
     assert places[:, 0, len(before) + rows * columns].tolist() == [expected] * 3
 
 
-def test_mixtral_has_the_parameters_its_paper_names():
-    eight = models.MIXTURES[0]
-    dense = eight.layers * parameters.attention_parameters(4096, 32, 8, 128) + 2 * 32000 * 4096
-    total = parameters.moe_parameters(eight, 8) + dense
-    active = parameters.moe_parameters(eight, 2) + dense
-    assert (round(total / 1e9), round(active / 1e9)) == (47, 13)  # arXiv:2401.04088, abstract
+# heads, key-value heads, head width, vocabulary, and what the paper says in billions: all, active
+MIXTURES = {
+    "Mixtral 8x7B": (32, 8, 128, 32000, 46.7, 12.9),  # arXiv:2401.04088
+    "Mixtral 8x22B": (48, 8, 128, 32768, 141, 39),  # mistral.ai/news/mixtral-8x22b
+    "Phi-3.5-MoE": (32, 8, 128, 32064, 42, 6.6),  # arXiv:2404.14219
+    "OLMoE-1B-7B": (16, 16, 128, 50304, 6.9, 1.3),  # arXiv:2409.02060
+}
+
+
+@pytest.mark.parametrize("model", models.MIXTURES, ids=lambda model: model.name)
+def test_a_mixture_has_the_parameters_its_paper_names(model):
+    heads, kv_heads, e, vocabulary, total, active = MIXTURES[model.name]
+    attention = parameters.attention_parameters(model.width, heads, kv_heads, e)
+    dense = model.layers * attention + parameters.embedding_parameters(vocabulary, model.width, tied=False)
+    assert DENSE[model.name] == pytest.approx(dense, rel=0.004)
+    for experts, said in ((model.experts, total), (model.active, active)):
+        counted = (parameters.moe_parameters(model, experts) + dense) / 1e9
+        assert counted == pytest.approx(said, rel=0.02)
 
 
 def test_zero_gives_the_figures_of_its_paper():

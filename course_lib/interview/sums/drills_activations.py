@@ -21,12 +21,10 @@ def draw_activations(rng: Random, step: int) -> Problem:
         answer = activation_bytes(length * batch, width, 0, length, scores=False)
         return problem(
             (
-                "By the rule of {factor} bytes a token and unit of width (FlashAttention, no recomputation), what"
-                " does a layer of"
-                " width {width} keep for {batch} sequences of {length} tokens?",
-                "按每 token 每单位宽度 {factor} 字节的规则（FlashAttention，不重算），宽度 {width} 的一层为 {batch}"
-                " 条 {length} 个"
-                " token 的序列保留多少激活？",
+                "By the rule of {factor} bytes a token and unit of width (FlashAttention, no recomputation), what does"
+                " a layer of width {width} keep for {batch} sequences of {length} tokens?",
+                "按每 token 每单位宽度 {factor} 字节的规则（FlashAttention，不重算），宽度 {width} 的一层为 {batch} 条"
+                " {length} 个 token 的序列保留多少激活？",
             ),
             {"factor": 34, "width": width, "batch": batch, "length": length},
             answer,
@@ -101,8 +99,7 @@ def draw_batch(rng: Random, step: int) -> Problem:
         return problem(
             (
                 "A GPU has {memory} GB; model states take {states} GB, the activations of one example {each} GB. How"
-                " many"
-                " examples fit in a micro-batch?",
+                " many examples fit in a micro-batch?",
                 "一张 GPU 有 {memory} GB；模型状态占 {states} GB，每个样本的激活占 {each} GB。"
                 "一个微批次最多几个样本（条序列）？",
             ),
@@ -127,11 +124,9 @@ def draw_batch(rng: Random, step: int) -> Problem:
     given |= {"width": width, "length": length}
     scene = (
         "On a GPU of {memory} GB, model states take {states} GB. Full recomputation keeps only the bf16 input of each"
-        " of"
-        " {layers} layers, width {width}, {length} tokens an example; the layer being recomputed is left out. ",
-        "一张 {memory} GB 的 GPU 上，模型状态占 {states} GB。完全重算只保留 {layers} 层各自的 bf16 输入，"
-        "宽度 {width}，每个样本"
-        " {length} 个 token；正在重算的那一层不计。",
+        " of {layers} layers, width {width}, {length} tokens an example; the layer being recomputed is left out. ",
+        "一张 {memory} GB 的 GPU 上，模型状态占 {states} GB。完全重算只保留 {layers} 层各自的 bf16 输入，宽度"
+        " {width}，每个样本 {length} 个 token；正在重算的那一层不计。",
     )
     working = [
         line("Bytes an example", "每个样本的字节", times(2, layers, width, length), each, "B"),

@@ -122,11 +122,10 @@ def _sequences_that_fit(rng: Random) -> Problem:
     return problem(
         (
             "{model} ({size} parameters, {layers} layers, {heads} query heads and {kv} key-value heads of width {e})"
-            " runs in"
-            " bf16, cache too, on a GPU of {memory} GB. How many sequences of {tokens} tokens fit beside the weights?",
-            "{model}（{size} 参数，{layers} 层，{heads} 个查询头、{kv} 个键值头，头宽 {e}）以 bf16 运行，"
-            "缓存也是 bf16，显存 {memory}"
-            " GB。除权重外，放得下几条 {tokens} 个 token 的序列？",
+            " runs in bf16, cache too, on a GPU of {memory} GB. How many sequences of {tokens} tokens fit beside the"
+            " weights?",
+            "{model}（{size} 参数，{layers} 层，{heads} 个查询头、{kv} 个键值头，头宽 {e}）的权重和缓存都用 bf16，显存"
+            " {memory} GB。除权重外，放得下几条 {tokens} 个 token 的序列？",
         ),
         {
             "model": model.name,
@@ -166,8 +165,7 @@ def draw_kv_mla(rng: Random, step: int) -> Problem:
     given: dict[str, int | Fraction | str] = {"layers": layers, "heads": heads, "latent": latent, "rope": rope}
     scene = (
         "{layers} layers, {heads} heads, multi-head latent attention with a latent of width {latent} and a shared"
-        " rotary key"
-        " of {rope}, bf16",
+        " rotary key of {rope}, bf16",
         "{layers} 层，{heads} 个头，多头潜在注意力，潜向量宽 {latent}，共享旋转键宽 {rope}，bf16",
     )
     if step > 1:

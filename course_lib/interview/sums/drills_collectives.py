@@ -47,8 +47,7 @@ def draw_all_reduce(rng: Random, step: int) -> Problem:
         ask = (
             start[0]
             + " in bf16 are averaged over {gpus} GPUs by a ring all-reduce; each GPU sends at {gbit} Gbit/s. How long"
-            " does"
-            " it take at least?",
+            " does it take at least?",
             start[1] + "（bf16）在 {gpus} 张卡上做环形全规约，每卡发送带宽 {gbit} Gbit/s。至少要多久？",
         )
         working = [

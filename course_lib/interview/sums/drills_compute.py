@@ -23,8 +23,7 @@ def draw_flops(rng: Random, step: int) -> Problem:
         return problem(
             (
                 "About how many FLOPs does one training step spend on each token of a model with {size} parameters,"
-                " attention"
-                " over the sequence aside?",
+                " attention over the sequence aside?",
                 "{size} 参数的模型，一次训练步在每个 token 上约花多少 FLOP（不计序列上的注意力）？",
             ),
             {"size": size},
@@ -55,12 +54,10 @@ def draw_flops(rng: Random, step: int) -> Problem:
     prompt = line("Tokens of the prompt", "提示词 token", f"{images} × 576 + {text}", tokens)
     if step == 2:
         ask = (
-            "{model} ({size} parameters) reads a prompt of {images} images, {visual} tokens"
-            " each, and"
-            " {text} text tokens. About how many FLOPs, attention over the sequence aside?",
-            "{model}（{size} 参数）读入 {images} 张图片（每张 {visual} 个 token）和 {text} 个文本 token"
-            " 的提示词。约多少"
-            " FLOP（不计序列上的注意力）？",
+            "{model} ({size} parameters) reads a prompt of {images} images, {visual} tokens each, and {text} text"
+            " tokens. About how many FLOPs, attention over the sequence aside?",
+            "{model}（{size} 参数）读入 {images} 张图片（每张 {visual} 个 token）和 {text} 个文本 token 的提示词。"
+            "约多少 FLOP（不计序列上的注意力）？",
         )
         working = [prompt, line("2 N a token", "每 token 2 N", times(2, size, tokens), matrices)]
         near = {
@@ -75,14 +72,11 @@ def draw_flops(rng: Random, step: int) -> Problem:
     tokens = images * 576 + text
     matrices, scores = forward_flops(size, tokens), attention_flops(model.layers, tokens, model.width)
     ask = (
-        "{model} ({size} parameters, {layers} layers of width {width}) reads {images} images,"
-        " {visual}"
-        " tokens each, and {text} text tokens. How many forward FLOPs with attention over the sequence, nothing saved"
-        " by the"
-        " causal mask?",
-        "{model}（{size} 参数，{layers} 层，宽度 {width}）读入 {images} 张图片（每张 {visual}"
-        " 个 token）和 {text} 个文本"
-        " token。前向共多少 FLOP，包括序列上的注意力，因果掩码不省计算？",
+        "{model} ({size} parameters, {layers} layers of width {width}) reads {images} images, {visual} tokens each,"
+        " and {text} text tokens. How many forward FLOPs with attention over the sequence, nothing saved by the causal"
+        " mask?",
+        "{model}（{size} 参数，{layers} 层，宽度 {width}）读入 {images} 张图片（每张 {visual} 个 token）和 {text}"
+        " 个文本 token。前向共多少 FLOP，包括序列上的注意力，因果掩码不省计算？",
     )
     working = [
         line("Tokens", "token 数", f"{images} × 576 + {n(text)}", tokens),
@@ -119,10 +113,9 @@ def draw_attention(rng: Random, step: int) -> Problem:
         return problem(
             (
                 "Attention over {length} tokens, {heads} heads, width {width} in all, no mask: how many FLOPs for the"
-                " scores and"
-                " the weighted sum together, projections and softmax aside?",
-                "{length} 个 token 的注意力，{heads} 个头，总宽度 {width}，无掩码："
-                "分数与加权和共多少 FLOP（不计投影和 softmax）？",
+                " scores and the weighted sum together, projections and softmax aside?",
+                "{length} 个 token 的注意力，{heads} 个头，总宽度 {width}，无掩码：分数与加权和共多少 FLOP（不计投影和"
+                " softmax）？",
             ),
             {"length": length, "heads": heads, "width": width},
             answer,
@@ -147,8 +140,7 @@ def draw_attention(rng: Random, step: int) -> Problem:
         return problem(
             (
                 "{model}: {layers} layers of width {width}, {tokens} tokens with the class token if it has one. How"
-                " many forward"
-                " FLOPs go into scores and weighted sums of all layers?",
+                " many forward FLOPs go into scores and weighted sums of all layers?",
                 "{model}：{layers} 层，宽度 {width}，{tokens} 个 token（如有类别 token 则已计入）。"
                 "所有层的分数与加权和前向共多少 FLOP？",
             ),
@@ -170,8 +162,7 @@ def draw_attention(rng: Random, step: int) -> Problem:
     return problem(
         (
             "A block of width {width} has {factor} d^2 weights in its matrices. From which sequence length on do"
-            " scores and"
-            " weighted sums (no mask) cost as many FLOPs as the matrices?",
+            " scores and weighted sums (no mask) cost as many FLOPs as the matrices?",
             "宽度 {width} 的块，矩阵共有 {factor} d^2 个权重。序列多长时，分数与加权和（无掩码）的 FLOP 与矩阵相同？",
         ),
         {"width": width, "factor": 12},

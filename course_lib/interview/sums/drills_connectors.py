@@ -23,7 +23,12 @@ TOWERS = (
 )
 """Width of the vision tower, width of the language model, name."""
 
-DENSE = {"Mixtral 8x7B": 1_600_000_000, "Mixtral 8x22B": 5_340_000_000}
+DENSE = {
+    "Mixtral 8x7B": 1_600_000_000,
+    "Mixtral 8x22B": 5_340_000_000,
+    "Phi-3.5-MoE": 1_610_000_000,
+    "OLMoE-1B-7B": 474_000_000,
+}
 """What every token uses, attention and embeddings, to three digits."""
 
 
@@ -47,11 +52,9 @@ def draw_connector(rng: Random, step: int) -> Problem:
         answer = projector_parameters(vision, width)
         ask = (
             "LLaVA-1.5's connector is an MLP of two linear layers with biases, the hidden width that of the language"
-            " model."
-            " {tower} has width {vision}, the language model {width}. How many parameters?",
-            "LLaVA-1.5 的连接器是两层线性层的 MLP，有偏置，隐藏宽度等于语言模型宽度。{tower} 宽 {vision}，"
-            "语言模型宽 {width}。"
-            "多少参数？",
+            " model. {tower} has width {vision}, the language model {width}. How many parameters?",
+            "LLaVA-1.5 的连接器是两层线性层的 MLP，有偏置，隐藏宽度等于语言模型宽度。{tower} 宽 {vision}，语言模型宽"
+            " {width}。多少参数？",
         )
         first = vision * width + width
         working = [
@@ -72,12 +75,11 @@ def draw_connector(rng: Random, step: int) -> Problem:
     hidden = joined * joined + joined
     return problem(
         (
-            "A connector like Qwen2-VL's concatenates {merge} × {merge_too} vision tokens of width {vision}, applies"
-            " a linear"
-            " layer that keeps this width, GELU, and a linear layer to {width}, with biases. How many parameters?",
+            "A connector like Qwen2-VL's concatenates {merge} × {merge_too} vision tokens of width {vision}, applies a"
+            " linear layer that keeps this width, GELU, and a linear layer to {width}, with biases. How many"
+            " parameters?",
             "类似 Qwen2-VL 的连接器把 {merge} × {merge_too} 个宽 {vision} 的视觉 token 拼接，"
-            "过一层保持该宽度的线性层、GELU，再用"
-            "线性层映射到 {width}，有偏置。多少参数？",
+            "过一层保持该宽度的线性层、GELU，再用线性层映射到 {width}，有偏置。多少参数？",
         ),
         {"merge": merge, "merge_too": merge, "vision": vision, "width": width},
         answer,
@@ -115,8 +117,7 @@ def draw_moe(rng: Random, step: int) -> Problem:
         return problem(
             (
                 "A layer of width {width} has {experts} SwiGLU experts of width {wide}; a token visits {active}. How"
-                " many"
-                " expert parameters must be stored?",
+                " many expert parameters must be stored?",
                 "宽度 {width} 的一层有 {experts} 个宽 {wide} 的 SwiGLU 专家，每个 token 访问 {active} 个。"
                 "要存多少专家参数？",
             ),
@@ -129,9 +130,8 @@ def draw_moe(rng: Random, step: int) -> Problem:
     given: dict[str, int | Fraction | str] = {"model": model.name, "layers": layers, "width": width}
     given |= {"experts": experts, "wide": wide, "active": active}
     scene = (
-        "{model}: {layers} layers of width {width}, {experts} SwiGLU experts of width {wide} in each, {active}"
-        " visited by a"
-        " token. ",
+        "{model}: {layers} layers of width {width}, {experts} SwiGLU experts of width {wide} in each, {active} visited"
+        " by a token. ",
         "{model}：{layers} 层，宽度 {width}，每层 {experts} 个宽 {wide} 的 SwiGLU 专家，每个 token 访问 {active} 个。",
     )
     used, stored = moe_parameters(model, active), moe_parameters(model, experts)

@@ -32,10 +32,9 @@ def draw_cost(rng: Random, step: int) -> Problem:
         working.append(line("Times the price", "乘以单价", f"{n(prompt)} × {n(price)} / 10^6", dollars))
         ask = (
             f"Input costs ${{price}} per million tokens. A prompt has {{images}} images ({picture[0]}) and {{text}}"
-            " text"
-            " tokens. What does it cost?",
-            f"输入价格为每百万 token ${{price}}。一条提示词有 {{images}} 张图片（{picture[1]}）和 {{text}}"
-            " 个文本 token，费用是多少？",
+            " text tokens. What does it cost?",
+            f"输入价格为每百万 token ${{price}}。一条提示词有 {{images}} 张图片（{picture[1]}）和 {{text}} 个文本"
+            " token，费用是多少？",
         )
         near = {
             "text ignored": images * each * price / 10**6,
@@ -59,11 +58,9 @@ def draw_cost(rng: Random, step: int) -> Problem:
     )
     ask = (
         f"Input costs ${{price}} per million tokens; a budget of ${{budget}} pays for {{requests}} requests. Each has"
-        f" {{text}}"
-        f" text tokens and images ({picture[0]}). How many images may a request have?",
-        f"输入价格为每百万 token ${{price}}，预算 ${{budget}} 要支持 {{requests}} 次请求。每次有 {{text}}"
-        " 个文本 token 和若干图片"
-        f"（{picture[1]}）。每次最多带几张图片？",
+        f" {{text}} text tokens and images ({picture[0]}). How many images may a request have?",
+        f"输入价格为每百万 token ${{price}}，预算 ${{budget}} 要支持 {{requests}} 次请求。每次有 {{text}} 个文本 token"
+        f" 和若干图片（{picture[1]}）。每次最多带几张图片？",
     )
     near = {
         "text ignored": tokens // each,

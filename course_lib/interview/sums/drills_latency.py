@@ -37,7 +37,7 @@ def draw_prefill(rng: Random, step: int) -> Problem:
         tokens = rng.choice([1000, 2000, 4000, 8000]) if step == 1 else images * each + text
         answer = prefill_seconds(size, tokens, gpu.peak * 10**12, Fraction(percent, 100))
         working = [line("Tokens", "token 数", f"{images} × {each} + {text}", tokens)] if step == 2 else []
-        working.append(line("FLOPs: 2 N n", "FLOP：2 N n", times(2, size, tokens), 2 * size * tokens))
+        working.append(line("FLOPs: 2 N n", "运算量：2 N n", times(2, size, tokens), 2 * size * tokens))
         working.append(
             line(
                 "Milliseconds",
@@ -74,8 +74,7 @@ def draw_prefill(rng: Random, step: int) -> Problem:
     answer = int((allowed - text) // each)
     ask = (
         f"{start[0]} must read its prompt within {{budget}} ms {machine[0]}. The prompt has {{text}} text tokens; an"
-        " image costs"
-        " {each} tokens. How many images at most?",
+        " image costs {each} tokens. How many images at most?",
         f"{start[1]}要在 {{budget}} ms 内读完提示词，{machine[1]}。提示词有 {{text}} 个文本 token，每张图片 {{each}}"
         " 个 token。最多几张图片？",
     )
@@ -106,9 +105,8 @@ def draw_decode(rng: Random, step: int) -> Problem:
         answer = decode_seconds(2 * size, 0, gpu.bandwidth * 10**9)
         return problem(
             (
-                "A model of {size} parameters in bf16 decodes one sequence on a GPU of {bandwidth} GB/s. How long"
-                " does a token"
-                " take at least, the cache aside?",
+                "A model of {size} parameters in bf16 decodes one sequence on a GPU of {bandwidth} GB/s. How long does"
+                " a token take at least, the cache aside?",
                 "{size} 参数的 bf16 模型在带宽 {bandwidth} GB/s 的 GPU 上解码一条序列。不计缓存，每个 token 至少多久？",
             ),
             {"size": size, "bandwidth": gpu.bandwidth},
@@ -140,12 +138,10 @@ def draw_decode(rng: Random, step: int) -> Problem:
     return problem(
         (
             "{model} ({size} parameters, {layers} layers, {heads} query heads and {kv} key-value heads of width {e})"
-            " decodes"
-            " {batch} sequences of {tokens} tokens each, all in bf16, at {bandwidth} GB/s. How long does a step take"
-            " at least?",
-            "{model}（{size} 参数，{layers} 层，{heads} 个查询头、{kv} 个键值头，头宽 {e}）同时解码 {batch}"
-            " 条各 {tokens} 个 token 的"
-            "序列，全部 bf16，带宽 {bandwidth} GB/s。一步至少多久？",
+            " decodes {batch} sequences of {tokens} tokens each, all in bf16, at {bandwidth} GB/s. How long does a"
+            " step take at least?",
+            "{model}（{size} 参数，{layers} 层，{heads} 个查询头、{kv} 个键值头，头宽 {e}）同时解码 {batch} 条各"
+            " {tokens} 个 token 的序列，全部 bf16，带宽 {bandwidth} GB/s。一步至少多久？",
         ),
         {
             "model": model.name,
@@ -181,8 +177,7 @@ def _ridge(rng: Random) -> Problem:
     return problem(
         (
             "Weights of {bits} bits are read at {bandwidth} GB/s and used at a peak of {peak} TFLOP/s. From how many"
-            " sequences a"
-            " step on is decoding bound by compute, caches aside?",
+            " sequences a step on is decoding bound by compute, caches aside?",
             "{bits} 比特的权重以 {bandwidth} GB/s 读入，以峰值 {peak} TFLOP/s 计算。不计缓存，"
             "每步多少条序列起解码受计算限制？",
         ),

@@ -46,8 +46,7 @@ def draw_lora(rng: Random, step: int) -> Problem:
     given |= {"heads": model.heads, "kv": model.kv_heads}
     scene = (
         "{model}: {layers} layers of width {width}, {heads} query heads and {kv} key-value heads. LoRA goes on the"
-        " query"
-        " and value projections. ",
+        " query and value projections. ",
         "{model}：{layers} 层，宽度 {width}，{heads} 个查询头，{kv} 个键值头。LoRA 加在查询和值投影上。",
     )
     working = [
@@ -138,9 +137,8 @@ def draw_lora_memory(rng: Random, step: int) -> Problem:
         start[0]
         + " of {size} parameters is served in bf16 on a GPU of {memory} GB with {reserve} GB for the cache. How many"
         " customers' adapters of {trained} parameters, bf16, stay in memory beside it?",
-        start[1] + "有 {size} 参数，以 bf16 部署在 {memory} GB 的 GPU 上，{reserve} GB 留给缓存。每个客户一个 {trained}"
-        " 参数的 bf16"
-        " 适配器，显存里最多同时放几个？",
+        start[1] + "有 {size} 参数，以 bf16 部署在 {memory} GB 的 GPU 上，{reserve} GB 留给缓存。每个客户一个"
+        " {trained} 参数的 bf16 适配器，显存里最多同时放几个？",
     )
     working = [
         line("Base", "基座", times(2, size), 2 * size, "B"),
@@ -196,8 +194,7 @@ def draw_qlora(rng: Random, step: int) -> Problem:
             " mixed-precision Adam (fp32 master weights). How much memory do model states take?",
             start[1]
             + f"{{size}} 个权重以 NF4 冻结，{constants[1]}。LoRA 用混合精度 Adam（含 fp32 主权重）训练 {{trained}}"
-            " 参数。模型状态"
-            "占多少存储？",
+            " 参数。模型状态占多少存储？",
         )
         working = [
             line("Bits a frozen weight", "每个冻结权重的比特", sums[True], double),

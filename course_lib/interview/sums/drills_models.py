@@ -75,11 +75,9 @@ def draw_vit(rng: Random, step: int) -> Problem:
     return problem(
         (
             "{model}: {layers} blocks of width {width}, MLP width {mlp} (ungated, biases), image side {image} px,"
-            " patches of"
-            " {patch} px, learned positions, no head. About how many parameters?",
+            " patches of {patch} px, learned positions, no head. About how many parameters?",
             "{model}：{layers} 个块，宽度 {width}，MLP 宽 {mlp}（无门控，有偏置），图片边长 {image} px，切块 {patch}"
-            " px，可学习位置，"
-            "不含头。大约多少参数？",
+            " px，可学习位置，不含头。大约多少参数？",
         ),
         given,
         answer,
@@ -128,9 +126,8 @@ def draw_decoder(rng: Random, step: int) -> Problem:
     return problem(
         (
             "{model}: {layers} layers of width {width}, {heads} query heads and {kv} key-value"
-            " heads"
-            f" of width {{e}}, SwiGLU of width {{mlp}}, vocabulary {{vocabulary}}, embeddings {tied[0]}. About how many"
-            " parameters?",
+            f" heads of width {{e}}, SwiGLU of width {{mlp}}, vocabulary {{vocabulary}}, embeddings {tied[0]}. About"
+            " how many parameters?",
             "{model}：{layers} 层，宽度 {width}，{heads} 个查询头、{kv} 个键值头，头宽 {e}，SwiGLU"
             " 宽 {mlp}，词表"
             f" {{vocabulary}}，嵌入{tied[1]}。大约多少参数？",
@@ -173,8 +170,7 @@ def _by_the_rule(rng: Random) -> Problem:
     return problem(
         (
             "A decoder has {layers} layers of width {width} (MLP {ratio} times as wide, no gate), vocabulary"
-            " {vocabulary},"
-            " tied embeddings. About how many parameters?",
+            " {vocabulary}, tied embeddings. About how many parameters?",
             "一个解码器有 {layers} 层，宽度 {width}（MLP 宽 {ratio} 倍，无门控），词表 {vocabulary}，嵌入共享。"
             "大约多少参数？",
         ),
@@ -207,8 +203,7 @@ def _share_of_the_tower(rng: Random) -> Problem:
     return problem(
         (
             "A vision-language model joins {tower} ({vision} parameters), a connector ({connector}) and {model}"
-            " ({language})."
-            " Which share of all parameters is the vision tower?",
+            " ({language}). Which share of all parameters is the vision tower?",
             "一个视觉语言模型由 {tower}（{vision} 参数）、连接器（{connector}）和 {model}（{language}）组成。"
             "视觉塔占全部参数的多大比例？",
         ),

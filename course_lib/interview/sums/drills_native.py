@@ -42,12 +42,10 @@ def draw_native(rng: Random, step: int) -> Problem:
     return problem(
         (
             "Qwen2-VL reads an image of {height} × {width} px at native resolution: patches of {patch} px, merged"
-            " {merge}"
-            " × {merge_too}; each side is first rounded to the nearest multiple of patch times merge. How many visual"
-            " tokens, start and end tokens aside?",
+            " {merge} × {merge_too}; each side is first rounded to the nearest multiple of patch times merge. How many"
+            " visual tokens, start and end tokens aside?",
             "Qwen2-VL 以原生分辨率读取 {height} × {width} px 的图片：切块 {patch} px，按 {merge} × {merge_too} 合并；"
-            "每边先取到"
-            "“切块 × 合并”的最近整数倍。不计起止 token，视觉 token 有多少个？",
+            "每边先取到“切块 × 合并”的最近整数倍。不计起止 token，视觉 token 有多少个？",
         ),
         {"height": height, "width": width, "patch": 14, "merge": 2, "merge_too": 2},
         count,
@@ -78,13 +76,10 @@ def _shrunk(rng: Random) -> Problem:
     return problem(
         (
             "An image of {height} × {width} px exceeds the limit of {pixels} px. Qwen2-VL divides both sides by the"
-            " square"
-            " root of the excess and rounds each down to a multiple of {factor} px, the side of one merged token. How"
-            " many"
-            " visual tokens?",
+            " square root of the excess and rounds each down to a multiple of {factor} px, the side of one merged"
+            " token. How many visual tokens?",
             "一张 {height} × {width} px 的图片超过 {pixels} px 的上限。Qwen2-VL 把两边都除以超出倍数的平方根，"
-            "再各自向下取到 {factor}"
-            " px（一个合并后 token 的边长）的整数倍。视觉 token 有多少个？",
+            "再各自向下取到 {factor} px（一个合并后 token 的边长）的整数倍。视觉 token 有多少个？",
         ),
         {"height": height, "width": width, "pixels": pixels, "factor": FACTOR},
         count,
@@ -131,8 +126,7 @@ def draw_video(rng: Random, step: int) -> Problem:
     shape |= {"fps": fps, "merge": 2, "merge_too": 2}
     scene = (
         "Qwen2-VL samples {fps} frames a second at {height} × {width} px, joins every two frames into one, uses"
-        " patches of"
-        " {patch} px and merges them {merge} × {merge_too}. ",
+        " patches of {patch} px and merges them {merge} × {merge_too}. ",
         "Qwen2-VL 每秒取 {fps} 帧，每帧 {height} × {width} px，两帧合一，切块 {patch} px，再按 {merge} × {merge_too}"
         " 合并。",
     )
@@ -200,8 +194,8 @@ def draw_mrope(rng: Random, step: int) -> Problem:
         )
     return problem(
         (
-            f"Under M-RoPE positions start at zero. A prompt holds {what[0]}. Markers aside, which position id does the"
-            " text token after it get?",
+            f"Under M-RoPE positions start at zero. A prompt holds {what[0]}. Markers aside, which position id does"
+            " the text token after it get?",
             f"在 M-RoPE 下位置从零开始编号。提示词：{what[1]}。不计标记 token，其后的文本 token 的位置编号是多少？",
         ),
         given,

@@ -58,11 +58,9 @@ def draw_bubble(rng: Random, step: int) -> Problem:
         given |= {"batch": batch, "size": size, "replicas": replicas}
         ask = (
             "A global batch of {batch} sequences is split over {replicas} data-parallel replicas, each a pipeline of"
-            " {stages}"
-            " stages with micro-batches of {size}. Which share of the time is a device idle?",
+            " {stages} stages with micro-batches of {size}. Which share of the time is a device idle?",
             "全局批次 {batch} 条序列分给 {replicas} 个数据并行副本，每个副本是 {stages} 级流水线，微批次大小 {size}。"
-            "设备空闲的时间占"
-            "多大比例？",
+            "设备空闲的时间占多大比例？",
         )
         working = [line("Micro-batches", "微批次数", f"{n(batch)} / {replicas} / {size}", micro)]
     answer = bubble_share(stages, micro)

@@ -33,8 +33,7 @@ def draw_block(rng: Random, step: int) -> Problem:
         return problem(
             (
                 "A transformer block has width {width}, {heads} heads and an MLP {ratio} times as wide, no biases."
-                " About how"
-                " many parameters?",
+                " About how many parameters?",
                 "一个 Transformer 块宽度 {width}，{heads} 个头，MLP 宽 {ratio} 倍，无偏置。大约多少参数？",
             ),
             {"width": width, "heads": heads, "ratio": 4},
@@ -89,8 +88,7 @@ def draw_block(rng: Random, step: int) -> Problem:
     return problem(
         (
             "Embeddings aside, a budget of {budget} parameters goes into blocks of width {width} with an MLP {ratio}"
-            " times"
-            " as wide, no biases. How many layers fit?",
+            " times as wide, no biases. How many layers fit?",
             "不计嵌入，{budget} 参数的预算用来堆叠宽度 {width}、MLP 宽 {ratio} 倍、无偏置的块。最多多少层？",
         ),
         {"budget": budget, "width": width, "ratio": 4},
@@ -116,8 +114,7 @@ def draw_swiglu(rng: Random, step: int) -> Problem:
         return problem(
             (
                 "A SwiGLU MLP replaces an ungated one {ratio} times as wide as the model, {width}, with the same"
-                " parameters;"
-                " its width is rounded up to a multiple of {multiple}. Which width?",
+                " parameters; its width is rounded up to a multiple of {multiple}. Which width?",
                 "用 SwiGLU 替换宽度为模型宽度 {width} 的 {ratio} 倍的普通 MLP，参数量不变，宽度向上取到 {multiple}"
                 " 的倍数。宽度是多少？",
             ),
@@ -161,8 +158,8 @@ def draw_swiglu(rng: Random, step: int) -> Problem:
         return problem(ask, {"width": width, "mlp": mlp}, one, "parameters", working, near)
     working.append(line("All layers", "所有层", times(layers, one), layers * one))
     ask = (
-        "{model} has {layers} layers of width {width} with SwiGLU MLPs of width {mlp}. How many"
-        " parameters do its MLPs hold in all?",
+        "{model} has {layers} layers of width {width} with SwiGLU MLPs of width {mlp}. How many parameters do its MLPs"
+        " hold in all?",
         "{model} 有 {layers} 层，宽度 {width}，SwiGLU MLP 宽 {mlp}。所有 MLP 共多少参数？",
     )
     given = {"model": model.name, "layers": layers, "width": width, "mlp": mlp}

@@ -35,11 +35,9 @@ def draw_index(rng: Random, step: int) -> Problem:
         return problem(
             (
                 "An HNSW index over {vectors} embeddings of {name} (width {width}, fp32) has M = {links}: twice as"
-                " many links of"
-                " four bytes a vector on the ground level. How large is it, upper levels aside?",
+                " many links of four bytes a vector on the ground level. How large is it, upper levels aside?",
                 "HNSW 索引存 {vectors} 条 {name} 嵌入（宽度 {width}，fp32），M = {links}："
-                "底层每条向量有两倍于此的四字节链接。不计上层，"
-                "索引有多大？",
+                "底层每条向量有两倍于此的四字节链接。不计上层，索引有多大？",
             ),
             {"vectors": vectors, "name": name, "width": width, "links": links},
             answer,
@@ -62,8 +60,7 @@ def draw_index(rng: Random, step: int) -> Problem:
     return problem(
         (
             "Vectors of width {width} are product-quantised to {codes} codes of {bits} bits, each with an id of {id}"
-            " bytes. How many"
-            " fit in {memory} GB, codebooks aside?",
+            " bytes. How many fit in {memory} GB, codebooks aside?",
             "宽度 {width} 的向量用乘积量化成 {codes} 个 {bits} 比特的编码，每条另有 {id} 字节的编号。不计码本，"
             "{memory} GB 能放多少条？",
         ),

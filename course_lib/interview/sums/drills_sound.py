@@ -24,11 +24,9 @@ def draw_audio(rng: Random, step: int) -> Problem:
     return problem(
         (
             "Whisper pads sound to windows of {window} s, takes a mel frame every {hop} ms and halves them by a"
-            " convolution"
-            " of stride {stride}. How many encoder positions for a recording of {seconds} s?",
-            "Whisper 把声音补齐成 {window} s 的窗口，每 {hop} ms 一个梅尔帧，再用步幅 {stride} 的卷积减半。{seconds}"
-            " s 的录音要多少个"
-            "编码器位置？",
+            " convolution of stride {stride}. How many encoder positions for a recording of {seconds} s?",
+            "Whisper 把声音补齐成 {window} s 的窗口，每 {hop} ms 一个梅尔帧，再用步幅 {stride} 的卷积减半。{seconds} s"
+            " 的录音要多少个编码器位置？",
         ),
         {"window": 30, "hop": 10, "stride": 2, "seconds": seconds},
         count,
@@ -56,8 +54,7 @@ def _frames(rng: Random) -> Problem:
     return problem(
         (
             "{seconds} s of sound at {rate} Hz are cut into windows of {window} ms every {hop} ms, without padding."
-            " How many"
-            " frames?",
+            " How many frames?",
             "{seconds} s、{rate} Hz 的声音按 {window} ms 的窗、{hop} ms 的帧移切分，不补零。共多少帧？",
         ),
         {"seconds": seconds, "rate": rate, "window": window, "hop": hop},
@@ -85,12 +82,10 @@ def _seconds_that_fit(rng: Random) -> Problem:
     whole = (context - text) // rate
     return problem(
         (
-            "Qwen2-Audio takes a mel frame every {hop} ms, halves them by a convolution of stride {stride}, then"
-            " pools by"
-            " {pool}. A context of {context} tokens keeps {text} for text. How many whole seconds of sound fit?",
-            "Qwen2-Audio 每 {hop} ms 一个梅尔帧，先用步幅 {stride} 的卷积减半，再按 {pool} 池化。上下文 {context}"
-            " 个 token，{text}"
-            " 个留给文本。最多放得下多少整秒的声音？",
+            "Qwen2-Audio takes a mel frame every {hop} ms, halves them by a convolution of stride {stride}, then pools"
+            " by {pool}. A context of {context} tokens keeps {text} for text. How many whole seconds of sound fit?",
+            "Qwen2-Audio 每 {hop} ms 一个梅尔帧，先用步幅 {stride} 的卷积减半，再按 {pool} 池化。上下文 {context} 个"
+            " token，{text} 个留给文本。最多放得下多少整秒的声音？",
         ),
         {"hop": 10, "stride": 2, "pool": 2, "context": context, "text": text},
         whole,
@@ -135,15 +130,14 @@ def draw_codec(rng: Random, step: int) -> Problem:
         return problem(
             (
                 "EnCodec at 24 kHz makes {rate} frames a second; with {books} codebooks of {entries} entries, what is"
-                " the"
-                " bit rate?",
+                " the bit rate?",
                 "24 kHz 的 EnCodec 每秒 {rate} 帧；用 {books} 个码本、每个 {entries} 项时，码率是多少？",
             ),
             {"rate": FRAME_RATE, "books": books, "entries": entries},
             bits,
             "kbit/s",
             [
-                line("Entries of a codebook index", f"下标需要 {wide} 比特", f"2^{wide}", entries),
+                line(f"An index takes {wide} bits", f"下标需要 {wide} 比特", f"2^{wide}", entries),
                 line(
                     "Frames × codebooks × bits", "帧率 × 码本数 × 比特", times(FRAME_RATE, books, wide), bits, "bit/s"
                 ),
@@ -160,11 +154,10 @@ def draw_codec(rng: Random, step: int) -> Problem:
     whole = (context - text) // rate
     return problem(
         (
-            "A codec makes {rate} frames a second with {books} codebooks, all flattened into one sequence. A context of"
-            " {context} tokens keeps {text} for text. How many whole seconds of sound fit?",
+            "A codec makes {rate} frames a second with {books} codebooks, all flattened into one sequence. A context"
+            " of {context} tokens keeps {text} for text. How many whole seconds of sound fit?",
             "某编解码器每秒 {rate} 帧、每帧 {books} 个码本，全部展平成一条序列。上下文 {context} 个 token，{text}"
-            " 个留给文本。最多"
-            "放得下多少整秒的声音？",
+            " 个留给文本。最多放得下多少整秒的声音？",
         ),
         {"rate": FRAME_RATE, "books": books, "context": context, "text": text},
         whole,

@@ -30,11 +30,10 @@ def draw_adam(rng: Random, step: int) -> Problem:
         answer = Fraction(room, 16)
         return problem(
             (
-                "A GPU has {memory} GB, {reserve} GB are kept for activations. How many parameters can"
-                " mixed-precision Adam"
-                " (fp32 master weights) train on it?",
-                "一张 GPU 有 {memory} GB 显存，{reserve} GB 留给激活。用混合精度 Adam（含 fp32"
-                " 主权重）能训练多少参数？",
+                "A GPU has {memory} GB, {reserve} GB are kept for activations. How many parameters can mixed-precision"
+                " Adam (fp32 master weights) train on it?",
+                "一张 GPU 有 {memory} GB 显存，{reserve} GB 留给激活。用混合精度 Adam（含 fp32 主权重）"
+                "能训练多少参数？",
             ),
             {"memory": gpu.memory, "reserve": reserve},
             answer,
@@ -54,8 +53,7 @@ def draw_adam(rng: Random, step: int) -> Problem:
     answer = adam_bytes(size)
     ask = (
         "{size} parameters are trained with mixed-precision Adam: bf16 weights and gradients, fp32 master weights and"
-        " two"
-        " moments. How much memory do model states take?",
+        " two moments. How much memory do model states take?",
         "用混合精度 Adam 训练 {size} 参数：bf16 权重和梯度，fp32 主权重和两个矩。模型状态占多少存储？",
     )
     given: dict[str, int | Fraction | str] = {"size": size}

@@ -47,11 +47,9 @@ def draw_patches(rng: Random, step: int) -> Problem:
     return problem(
         (
             "{model} ({side} px, patches of {patch} px) feeds all its patch tokens to a language model with a context"
-            " of"
-            " {context} tokens; {text} of them are kept for text. How many images fit?",
-            "{model}（{side} px，切块 {patch} px）把全部图块 token 送入上下文为 {context} 个 token 的语言模型，"
-            "其中 {text}"
-            " 个留给文本。最多放得下几张图片？",
+            " of {context} tokens; {text} of them are kept for text. How many images fit?",
+            "{model}（{side} px，切块 {patch} px）把全部图块 token 送入上下文为 {context} 个 token 的语言模型，其中"
+            " {text} 个留给文本。最多放得下几张图片？",
         ),
         {"model": model.name, "side": side, "patch": patch, "context": context, "text": text},
         room // count,
@@ -127,11 +125,10 @@ def _tiles_that_fit(rng: Random) -> Problem:
     return problem(
         (
             "A context holds {context} tokens, {text} are kept for text. Each of {images} images is tiled, {each}"
-            " tokens"
-            " a tile, plus a thumbnail of the same cost. How many tiles may each image have, thumbnail not counted?",
+            " tokens a tile, plus a thumbnail of the same cost. How many tiles may each image have, thumbnail not"
+            " counted?",
             "上下文 {context} 个 token，其中 {text} 个留给文本。有 {images} 张图片，每张切片后每块 {each} 个 token，"
-            "另加一张同样"
-            "开销的缩略图。每张图片最多切几块（不计缩略图）？",
+            "另加一张同样开销的缩略图。每张图片最多切几块（不计缩略图）？",
         ),
         {"context": context, "text": text, "images": images, "each": per_tile},
         whole - 1,
@@ -170,10 +167,10 @@ def draw_merge(rng: Random, step: int) -> Problem:
         given: dict[str, int | Fraction | str] = {"side": side, "same": side, "merge": merge, "merge_too": merge}
     else:
         ask = (
-            "{model} reads a tile of {image} px with patches of {patch} px and joins blocks of {merge} × {merge_too} by"
-            " pixel shuffle. How many tokens does a tile cost?",
-            "{model} 用 {patch} px 的切块读取 {image} px 的图块，再用像素重排把 {merge} × {merge_too} 合成一个。一块要"
-            "多少个 token？",
+            "{model} reads a tile of {image} px with patches of {patch} px and joins blocks of {merge} × {merge_too}"
+            " by pixel shuffle. How many tokens does a tile cost?",
+            "{model} 用 {patch} px 的切块读取 {image} px 的图块，再用像素重排把 {merge} × {merge_too} 合成一个。"
+            "一块要多少个 token？",
         )
         given = {"model": model, "image": image, "patch": patch, "merge": merge, "merge_too": merge}
     if step < 3:
@@ -189,11 +186,9 @@ def draw_merge(rng: Random, step: int) -> Problem:
     ]
     ask = (
         "{model}: tiles of {image} px, patches of {patch} px, pixel shuffle {merge} × {merge_too}. A context of"
-        " {context}"
-        " tokens keeps {text} for text. How many more one-tile images fit with the shuffle than without?",
+        " {context} tokens keeps {text} for text. How many more one-tile images fit with the shuffle than without?",
         "{model}：图块 {image} px，切块 {patch} px，像素重排 {merge} × {merge_too}。上下文 {context} 个 token，{text}"
-        " 个留给"
-        "文本。每张图片一块时，有像素重排比没有多放得下几张？",
+        " 个留给文本。每张图片一块时，有像素重排比没有多放得下几张？",
     )
     near = {
         "not the gain": after,

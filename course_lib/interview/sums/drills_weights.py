@@ -33,11 +33,10 @@ def draw_weights(rng: Random, step: int) -> Problem:
         answer = weight_bytes(size, bits, group)
         return problem(
             (
-                "{model} ({size} weights) is quantised to {bits} bits with one scale of {scale}"
-                " bits for"
-                " every {group} weights. How much memory?",
-                "{model}（{size} 个权重）量化到 {bits} 比特，每 {group} 个权重一个 {scale}"
-                " 比特的缩放因子。占多少存储？",
+                "{model} ({size} weights) is quantised to {bits} bits with one scale of {scale} bits for every {group}"
+                " weights. How much memory?",
+                "{model}（{size} 个权重）量化到 {bits} 比特，每 {group} 个权重一个 {scale} 比特的缩放因子。"
+                "占多少存储？",
             ),
             {"model": model.name, "size": size, "bits": bits, "scale": 16, "group": group},
             answer,

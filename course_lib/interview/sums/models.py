@@ -107,6 +107,8 @@ LATENTS = (
 MIXTURES = (
     Mixture("Mixtral 8x7B", 32, 4096, 14336, 8, 2),  # arXiv:2401.04088, table 1
     Mixture("Mixtral 8x22B", 56, 6144, 16384, 8, 2),  # config.json of mistralai/Mixtral-8x22B-v0.1
+    Mixture("Phi-3.5-MoE", 32, 4096, 6400, 16, 2),  # arXiv:2404.14219; config.json of microsoft/Phi-3.5-MoE-instruct
+    Mixture("OLMoE-1B-7B", 16, 2048, 1024, 64, 8),  # arXiv:2409.02060, table 2
 )
 ACCELERATORS = (  # NVIDIA data sheets of the SXM boards
     Accelerator("A100 80GB", 80, 2039, 312),

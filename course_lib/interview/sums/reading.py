@@ -28,6 +28,7 @@ PREFIXES = {"k": 3, "thousand": 3, "千": 3, "m": 6, "mn": 6, "million": 6, "百
 }
 _NUMBER = re.compile(r"\d[\d,_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?")
 _GROUPED = re.compile(r"\d{1,3}(?:[,_]\d{3})+(?!\d)")
+_RAISED = str.maketrans({"²": "^2", "³": "^3", "½": ".5", "¼": ".25", "¾": ".75"})
 _EXAMPLES = {
     "bytes": "1.5 GiB, 1500 MB, 2*32*128*2 B",
     "time": "250 ms, 1.5 s",
@@ -82,7 +83,8 @@ def read_answer(typed: str, unit: str) -> tuple[Fraction, ...]:
 
 def _plain(typed: str) -> str:
     """One spelling for signs, widths of characters and spaces; a leading "=" or "about" is dropped."""
-    text = unicodedata.normalize("NFKC", typed).strip().rstrip("。;!?")
+    text = typed.translate(_RAISED)  # before NFKC, which would make 242 of 24²
+    text = unicodedata.normalize("NFKC", text).strip().rstrip(".。;!?")
     text = re.sub(r"^(?:≈|~|=|about|approx\.?|约|大约|\$)\s*", "", text, flags=re.IGNORECASE)
     text = re.sub(r"(?<=\d)\s*[x×·∙]\s*(?=[\d(])", "*", text, flags=re.IGNORECASE)
     text = text.translate(str.maketrans({"×": "*", "÷": "/", "−": "-", "–": "-"})).replace("^", "**")

@@ -1,7 +1,6 @@
 """Slips of interview arithmetic: name, what went wrong, and the same in Chinese, one slip a row.
 
-A family computes the wrong answer that a slip leads to; who types it is told this row. Rows hold no digits, so both
-languages agree on every number of a problem.
+A family computes the wrong answer that a slip leads to; who types it is told this row.
 """
 # ruff: noqa: E501  (lines fit; a Chinese character counts as two)
 
@@ -62,7 +61,7 @@ samples as frames | those are samples; a frame starts every hop | 这是采样�
 pool ignored | the pooling is missing | 漏了池化
 codebooks | every codebook gives a token for a frame; multiply by them | 每个码本每帧都有一个 token，要乘以码本数
 one second | that is one second | 只算了一秒
-entries for bits | an index into the codebook takes log2 of the entries in bits | 下标所需比特是项数的 log2
+entries for bits | an index takes the binary logarithm of the entries in bits | 下标所需比特是项数以二为底的对数
 bits an index | an index takes several bits, not one | 一个下标需要多个比特，不是一个
 attention only | that is attention; the MLP is missing | 只算了注意力，漏了 MLP
 MLP only | that is the MLP; attention is missing | 只算了 MLP，漏了注意力
