@@ -190,8 +190,13 @@ def test_a_wrong_list_is_refused(root, text, message):
 
 
 @pytest.fixture(scope="module")
-def measured():
-    return measure_coverage(load_questions())
+def bank():
+    return load_questions()
+
+
+@pytest.fixture(scope="module")
+def measured(bank):
+    return measure_coverage(bank)
 
 
 def test_the_lists_are_whole():
@@ -220,8 +225,8 @@ def test_every_sub_point_of_a_seed_question_is_covered(measured, id):
 
 
 @pytest.mark.parametrize("id", CANONICAL)
-def test_a_seed_question_names_its_seeds(id):
-    assert [each.seeds for each in load_questions() if each.id == id and each.seeds]
+def test_a_seed_question_names_its_seeds(bank, id):
+    assert [each.seeds for each in bank if each.id == id and each.seeds]
 
 
 def test_every_modern_question_is_there(measured):

@@ -59,6 +59,12 @@ def test_every_formula_of_the_bank_becomes_mathml():
                 assert found.startswith("<math") and "\\" not in re.sub(r"&#x[0-9A-F]+;", "", found), tex
 
 
+def test_a_command_without_mathml_is_refused():
+    with pytest.raises(ValueError, match=r"uses \\unheardof, which has no MathML"):
+        mathml(r"x + \unheardof")
+    assert "\\" not in mathml(r"\arg\max_k x_k") and "arg" in mathml(r"\arg\max_k x_k")
+
+
 def test_a_formula_keeps_its_structure():
     found = mathml(r"\sqrt{d_k}")
     assert re.search(r"<msqrt>.*<msub><mi>d</mi><mi>k</mi></msub>.*</msqrt>", found)

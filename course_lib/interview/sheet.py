@@ -4,6 +4,7 @@ Formulas become MathML, which browsers draw themselves. A PDF is the same file p
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -37,6 +38,7 @@ PLACES = {
         r"C:\Program Files\Microsoft\Edge\Application\msedge.exe",
     ),
 }
+_NAMED = re.compile(r"\\(arg|argmax|argmin|sgn|corr)(?![A-Za-z])")  # names that latex2mathml 3.81 does not know
 PATIENCE = 180  # seconds for a browser to print; a part takes two
 STYLE = """
 @page { size: A4; margin: 14mm 12mm; }
@@ -112,8 +114,11 @@ def find_browser() -> str | None:
 
 
 def mathml(tex: str) -> str:
-    """A formula as MathML."""
-    return convert(tex)
+    """A formula as MathML; ValueError for a command that the converter would leave as it stands."""
+    found = convert(_NAMED.sub(r"\\operatorname{\1}", tex))
+    if left := re.search(r"\\[A-Za-z]+", found):
+        raise ValueError(f"${tex}$ uses {left[0]}, which has no MathML here; write it another way")
+    return found
 
 
 def _question(question: Question) -> str:
