@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from course_lib.interview.sums import problem as problem_module
 from course_lib.interview.sums.families import draw_problem, families
 from course_lib.interview.sums.problem import EXACT, ROUNDED, Family, given_text, line, problem
 from course_lib.interview.sums.slips import SLIPS
@@ -592,3 +593,20 @@ def test_a_family_draws_only_known_steps():
     family = Family("one", next(iter(families().values())).title, "arXiv:2010.11929", lambda rng, step: None)
     with pytest.raises(ValueError, match="step 0"):
         family.problem(Random(0), 0)
+
+
+@pytest.mark.parametrize("name, step", KEYS)
+def test_every_slip_that_a_family_declares_leads_somewhere_else(name, step, monkeypatch):
+    declared, kept, real = set(), set(), problem_module._distinct
+
+    def watched(near, answer, tolerance):
+        found = real(near, answer, tolerance)
+        declared.update(near)
+        kept.update(miss.name for miss in found)
+        return found
+
+    monkeypatch.setattr(problem_module, "_distinct", watched)
+    list(drawn(name, step, 60))
+    assert {each for each in declared - kept if not each.startswith(("prefix", "decimal for", "binary for"))} <= {
+        "bits for bytes"  # eight times the bytes may be what a family's own slip leads to
+    }

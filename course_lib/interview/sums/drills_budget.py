@@ -12,7 +12,7 @@ from course_lib.interview.sums.compute import (
 )
 from course_lib.interview.sums.drills_training import named_size
 from course_lib.interview.sums.models import ACCELERATORS
-from course_lib.interview.sums.problem import Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.units import number as n
 
 
@@ -22,35 +22,13 @@ def draw_training_time(rng: Random, step: int) -> Problem:
     name, size = named_size(rng, 1 if step == 1 else 2)
     gpus = rng.choice([8, 16, 64, 256, 512, 1024])
     percent = rng.choice([30, 35, 40, 45, 50])
-    given: dict[str, int | Fraction | str] = {"size": size, "gpus": gpus, "peak": gpu.peak}
+    given: Given = {"size": size, "gpus": gpus, "peak": gpu.peak}
     start = ("A model of {size} parameters", "{size} 参数的模型")
     if step > 1:
         given["model"] = name
         start = ("{model} ({size} parameters)", "{model}（{size} 参数）")
     if step == 3:
-        real = gpus * gpu.peak * 10**12 * Fraction(percent, 100) / (6 * size)
-        rate = round(real / 100) * 100 or 100
-        answer = Fraction(6 * size * rate, gpus * gpu.peak * 10**12)
-        ask = (
-            start[0] + " trains at {rate} tokens a second on {gpus} GPUs of {peak} TFLOP/s peak. What is the MFU?",
-            start[1] + "在 {gpus} 张峰值 {peak} TFLOP/s 的 GPU 上每秒训练 {rate} 个 token。MFU 是多少？",
-        )
-        working = [
-            line("Useful FLOPs a second", "每秒有效 FLOP", times(6, size, rate), 6 * size * rate),
-            line(
-                "Over the peak of all",
-                "除以总峰值",
-                f"6 × {n(size)} × {n(rate)} / ({gpus} × {gpu.peak} × 10^12)",
-                answer,
-            ),
-        ]
-        near = {
-            "forward only": answer / 3,
-            "recomputation counted": answer * 8 / 6,
-            "what is left": 1 - answer,
-            "peak with sparsity": answer / 2,
-        }
-        return problem(ask, {**given, "rate": rate}, answer, "%", working, near)
+        return _mfu(given, start, percent)
     tokens = rng.choice([20, 100, 300, 500]) * 10**9 if step == 1 else rng.choice([1, 2, 3, 5]) * 10**12
     answer = train_seconds(size, tokens, gpus, gpu.peak * 10**12, Fraction(percent, 100))
     ask = (
@@ -81,6 +59,34 @@ def draw_training_time(rng: Random, step: int) -> Problem:
         "hours as days": answer * 24,
     }
     return problem(ask, {**given, "tokens": tokens, "percent": percent}, answer, "days", working, near)
+
+
+def _mfu(given: Given, start: tuple[str, str], percent: int) -> Problem:
+    """The MFU behind a throughput near the one that `percent` gives."""
+    size, gpus, peak = (int(given[name]) for name in ("size", "gpus", "peak"))
+    real = gpus * peak * 10**12 * Fraction(percent, 100) / (6 * size)
+    rate = round(real / 100) * 100 or 100
+    answer = Fraction(6 * size * rate, gpus * peak * 10**12)
+    ask = (
+        start[0] + " trains at {rate} tokens a second on {gpus} GPUs of {peak} TFLOP/s peak. What is the MFU?",
+        start[1] + "在 {gpus} 张峰值 {peak} TFLOP/s 的 GPU 上每秒训练 {rate} 个 token。MFU 是多少？",
+    )
+    working = [
+        line("Useful FLOPs a second", "每秒有效 FLOP", times(6, size, rate), 6 * size * rate),
+        line(
+            "Over the peak of all",
+            "除以总峰值",
+            f"6 × {n(size)} × {n(rate)} / ({gpus} × {peak} × 10^12)",
+            answer,
+        ),
+    ]
+    near = {
+        "forward only": answer / 3,
+        "recomputation counted": answer * 8 / 6,
+        "what is left": 1 - answer,
+        "peak with sparsity": answer / 2,
+    }
+    return problem(ask, {**given, "rate": rate}, answer, "%", working, near)
 
 
 def draw_chinchilla(rng: Random, step: int) -> Problem:

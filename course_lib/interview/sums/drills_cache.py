@@ -7,7 +7,7 @@ from course_lib.interview.record import Text
 from course_lib.interview.sums.memory import kv_bytes, latent_bytes
 from course_lib.interview.sums.models import ACCELERATORS, DECODERS, LATENTS
 from course_lib.interview.sums.parameters import decoder_parameters, rounded
-from course_lib.interview.sums.problem import EXACT, Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import EXACT, Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.units import number as n
 
 PLAIN = [model for model in DECODERS if model.heads == model.kv_heads]
@@ -23,7 +23,7 @@ def draw_kv_mha(rng: Random, step: int) -> Problem:
         layers, heads, e = rng.choice([16, 24, 32, 40]), rng.choice([16, 32]), rng.choice([64, 128])
     each = kv_bytes(layers, heads, e, 1)
     per_token = line("Bytes a token: K and V", "每个 token 的字节：K 与 V", times(2, layers, heads, e, 2), each, "B")
-    given: dict[str, int | Fraction | str] = {"layers": layers, "heads": heads, "e": e}
+    given: Given = {"layers": layers, "heads": heads, "e": e}
     scene = (
         "{layers} layers, {heads} key-value heads of width {e}, cache in bf16. ",
         "{layers} 层，{heads} 个键值头，头宽 {e}，缓存用 bf16。",
@@ -63,12 +63,9 @@ def draw_kv_mha(rng: Random, step: int) -> Problem:
         near = {"text ignored": each * images * 576, "one image": each * (576 + text)}
     answer = each * tokens
     working.append(line("Cache", "缓存", times(each, tokens), answer, "B"))
-    near |= {
-        "one of keys and values": answer // 2,
-        "one layer": answer // layers,
-        "one head": answer // heads,
-        "fp32": 2 * answer,
-    }
+    near |= {"one of keys and values": answer // 2, "one layer": answer // layers, "fp32": 2 * answer}
+    if heads != layers:
+        near["one head"] = answer // heads
     return problem(ask, given, answer, "GiB", working, near)
 
 
@@ -83,7 +80,7 @@ def draw_kv_gqa(rng: Random, step: int) -> Problem:
     tokens = rng.choice([2048, 4096, 8192, 16384, 32768])
     each = kv_bytes(layers, kv, e, 1)
     answer = each * tokens
-    given: dict[str, int | Fraction | str] = {"layers": layers, "heads": heads, "kv": kv, "e": e, "tokens": tokens}
+    given: Given = {"layers": layers, "heads": heads, "kv": kv, "e": e, "tokens": tokens}
     ask = (
         "{layers} layers, {heads} query heads and {kv} key-value heads of width {e}, bf16. How large is the cache of"
         " {tokens} tokens?",
@@ -162,7 +159,7 @@ def draw_kv_mla(rng: Random, step: int) -> Problem:
         layers, heads, e = rng.choice([20, 30, 40]), rng.choice([16, 32, 64]), 128
         latent, rope = rng.choice([(256, 64), (512, 64), (256, 32), (512, 128)])
     width = latent + rope
-    given: dict[str, int | Fraction | str] = {"layers": layers, "heads": heads, "latent": latent, "rope": rope}
+    given: Given = {"layers": layers, "heads": heads, "latent": latent, "rope": rope}
     scene = (
         "{layers} layers, {heads} heads, multi-head latent attention with a latent of width {latent} and a shared"
         " rotary key of {rope}, bf16",

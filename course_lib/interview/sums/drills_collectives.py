@@ -6,7 +6,7 @@ from random import Random
 from course_lib.interview.record import Text
 from course_lib.interview.sums.compute import all_gather_bytes, all_reduce_bytes
 from course_lib.interview.sums.drills_training import named_size
-from course_lib.interview.sums.problem import Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.units import number as n
 
 
@@ -19,7 +19,7 @@ def draw_all_reduce(rng: Random, step: int) -> Problem:
     ring = line(
         "2 (n − 1) / n of the buffer", "缓冲的 2 (n − 1) / n", f"2 × ({gpus} − 1) / {gpus} × 2 × {n(size)}", answer, "B"
     )
-    given: dict[str, int | Fraction | str] = {"size": size, "gpus": gpus}
+    given: Given = {"size": size, "gpus": gpus}
     start = ("Gradients of {size} parameters", "{size} 参数的梯度")
     if step > 1:
         given["model"] = name
@@ -63,6 +63,12 @@ def draw_all_reduce(rng: Random, step: int) -> Problem:
         near = {slip: value * 8 / Fraction(gbit * 10**9) for slip, value in near.items()}
         near["bytes for bits"] = seconds / 8
         return problem(ask, {**given, "gbit": gbit}, seconds, "ms", working, near)
+    return _sharded(given, start, size, gpus)
+
+
+def _sharded(given: Given, start: tuple[str, str], size: int, gpus: int) -> Problem:
+    """ZeRO-3: three phases instead of two."""
+    buffer = 2 * size
     answer = Fraction(3 * (gpus - 1), gpus) * buffer
     ask = (
         start[0]
@@ -91,7 +97,7 @@ def draw_gather(rng: Random, step: int) -> Problem:
     if step > 1:
         gpus, local, width = rng.choice([(256, 128, 768), (128, 256, 512), (592, 56, 768), (64, 512, 512)])
     shard = 2 * local * width * 2
-    given: dict[str, int | Fraction | str] = {"gpus": gpus, "local": local, "width": width}
+    given: Given = {"gpus": gpus, "local": local, "width": width}
     scene = (
         "InfoNCE with {local} image-text pairs on each of {gpus} GPUs, embeddings of width {width} in bf16. ",
         "InfoNCE：{gpus} 张卡，每卡 {local} 个图文对，嵌入宽度 {width}，bf16。",
@@ -108,11 +114,12 @@ def draw_gather(rng: Random, step: int) -> Problem:
         ]
         near = {
             "one tower": answer // 2,
-            "own shard counted": gpus * shard,
             "one GPU": shard,
             "fp32": 2 * answer,
             "width ignored": answer // width,
         }
+        if step == 1:  # over hundreds of devices one more shard is lost in the rounding
+            near["own shard counted"] = gpus * shard
         return problem(ask, given, answer, "MiB", working, near)
     whole = local * gpus
     answer = local * whole * 4

@@ -1,6 +1,5 @@
 """Problems about arithmetic operations: FLOPs a token, and those of attention over the sequence."""
 
-from fractions import Fraction
 from random import Random
 
 from course_lib.interview.record import Text
@@ -11,7 +10,7 @@ from course_lib.interview.sums.compute import (
 )
 from course_lib.interview.sums.drills_training import named_size
 from course_lib.interview.sums.models import DECODERS, ENCODERS
-from course_lib.interview.sums.problem import EXACT, Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import EXACT, Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.units import number as n
 
 
@@ -19,32 +18,11 @@ def draw_flops(rng: Random, step: int) -> Problem:
     """FLOPs a token in training, of a prompt with pictures, and with the attention over the sequence."""
     name, size = named_size(rng, step)
     if step == 1:
-        answer = train_flops(size, 1)
-        return problem(
-            (
-                "About how many FLOPs does one training step spend on each token of a model with {size} parameters,"
-                " attention over the sequence aside?",
-                "{size} 参数的模型，一次训练步在每个 token 上约花多少 FLOP（不计序列上的注意力）？",
-            ),
-            {"size": size},
-            answer,
-            "GFLOP",
-            [
-                line(
-                    "Forward: a multiplication and an addition a weight",
-                    "前向：每权重一乘一加",
-                    times(2, size),
-                    2 * size,
-                ),
-                line("Backward: twice that", "反向：两倍", times(2, 2, size), 4 * size),
-                line("Sum: 6 N", "合计：6 N", times(6, size), answer),
-            ],
-            {"forward only": 2 * size, "backward only": 4 * size, "one a weight": size, "multiply-adds": 3 * size},
-        )
+        return _a_token(size)
     images, text = rng.randint(2, 6), rng.choice([100, 200, 500])
     tokens = images * 576 + text
     matrices = forward_flops(size, tokens)
-    given: dict[str, int | Fraction | str] = {
+    given: Given = {
         "model": name,
         "size": size,
         "images": images,
@@ -67,6 +45,11 @@ def draw_flops(rng: Random, step: int) -> Problem:
             "one a weight": matrices // 2,
         }
         return problem(ask, given, matrices, "TFLOP", working, near)
+    return _with_attention(rng, given, name, size, images)
+
+
+def _with_attention(rng: Random, given: Given, name: str, size: int, images: int) -> Problem:
+    """A long prompt, with the attention over it."""
     model = next(each for each in DECODERS if each.name == name)
     text = rng.choice([8000, 16000, 32000])
     tokens = images * 576 + text
@@ -104,34 +87,38 @@ def draw_flops(rng: Random, step: int) -> Problem:
     return problem(ask, given, matrices + scores, "TFLOP", working, near)
 
 
+def _a_token(size: int) -> Problem:
+    """Six FLOPs a parameter."""
+    answer = train_flops(size, 1)
+    return problem(
+        (
+            "About how many FLOPs does one training step spend on each token of a model with {size} parameters,"
+            " attention over the sequence aside?",
+            "{size} 参数的模型，一次训练步在每个 token 上约花多少 FLOP（不计序列上的注意力）？",
+        ),
+        {"size": size},
+        answer,
+        "GFLOP",
+        [
+            line(
+                "Forward: a multiplication and an addition a weight",
+                "前向：每权重一乘一加",
+                times(2, size),
+                2 * size,
+            ),
+            line("Backward: twice that", "反向：两倍", times(2, 2, size), 4 * size),
+            line("Sum: 6 N", "合计：6 N", times(6, size), answer),
+        ],
+        {"forward only": 2 * size, "backward only": 4 * size, "one a weight": size, "multiply-adds": 3 * size},
+    )
+
+
 def draw_attention(rng: Random, step: int) -> Problem:
     """FLOPs of the attention matrix, and the length at which it costs as much as the block's matrices."""
     length, width = rng.choice([1024, 2048, 4096, 8192]), rng.choice([1024, 2048, 4096])
     heads = rng.choice([8, 16, 32])
     if step == 1:
-        answer = attention_flops(1, length, width)
-        return problem(
-            (
-                "Attention over {length} tokens, {heads} heads, width {width} in all, no mask: how many FLOPs for the"
-                " scores and the weighted sum together, projections and softmax aside?",
-                "{length} 个 token 的注意力，{heads} 个头，总宽度 {width}，无掩码：分数与加权和共多少 FLOP（不计投影和"
-                " softmax）？",
-            ),
-            {"length": length, "heads": heads, "width": width},
-            answer,
-            "GFLOP",
-            [
-                line("Scores: Q times K", "分数：Q 乘 K", f"2 × {n(length)}^2 × {n(width)}", answer // 2),
-                line("Weighted sum of V", "对 V 加权求和", f"2 × {n(length)}^2 × {n(width)}", answer // 2),
-                line("Sum", "合计", f"4 × {n(length)}^2 × {n(width)}", answer),
-            ],
-            {
-                "scores without values": answer // 2,
-                "heads multiplied": answer * heads,
-                "length not squared": 4 * length * width,
-                "width squared": 4 * length * width**2,
-            },
-        )
+        return _one_attention(length, heads, width)
     if step == 2:
         model = rng.choice(ENCODERS)
         tokens = (model.image // model.patch) ** 2 + model.class_token
@@ -180,6 +167,33 @@ def draw_attention(rng: Random, step: int) -> Problem:
             "attention only": 2 * width,
         },
         tolerance=EXACT,
+    )
+
+
+def _one_attention(length: int, heads: int, width: int) -> Problem:
+    """Scores and weighted sum of one layer."""
+    answer = attention_flops(1, length, width)
+    return problem(
+        (
+            "Attention over {length} tokens, {heads} heads, width {width} in all, no mask: how many FLOPs for the"
+            " scores and the weighted sum together, projections and softmax aside?",
+            "{length} 个 token 的注意力，{heads} 个头，总宽度 {width}，无掩码：分数与加权和共多少 FLOP（不计投影和"
+            " softmax）？",
+        ),
+        {"length": length, "heads": heads, "width": width},
+        answer,
+        "GFLOP",
+        [
+            line("Scores: Q times K", "分数：Q 乘 K", f"2 × {n(length)}^2 × {n(width)}", answer // 2),
+            line("Weighted sum of V", "对 V 加权求和", f"2 × {n(length)}^2 × {n(width)}", answer // 2),
+            line("Sum", "合计", f"4 × {n(length)}^2 × {n(width)}", answer),
+        ],
+        {
+            "scores without values": answer // 2,
+            "heads multiplied": answer * heads,
+            "length not squared": 4 * length * width,
+            "width squared": 4 * length * width**2,
+        },
     )
 
 

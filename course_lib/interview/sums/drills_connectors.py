@@ -12,7 +12,7 @@ from course_lib.interview.sums.parameters import (
     moe_parameters,
     projector_parameters,
 )
-from course_lib.interview.sums.problem import Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.units import number as n
 
 TOWERS = (
@@ -36,16 +36,7 @@ def draw_connector(rng: Random, step: int) -> Problem:
     """The connector between tower and language model: a line, LLaVA's MLP, Qwen2-VL's merger."""
     vision, width, name = rng.choice(TOWERS)
     if step == 1:
-        vision, width = rng.choice([768, 1024, 1152, 1280]), rng.choice([2048, 3072, 4096, 5120])
-        answer = vision * width + width
-        ask = (
-            "A linear connector takes vision features of width {vision} to width {width}, with bias. How many"
-            " parameters?",
-            "线性连接器把宽度 {vision} 的视觉特征映射到宽度 {width}，有偏置。多少参数？",
-        )
-        working = [line("Weights and bias", "权重与偏置", f"{n(vision)} × {n(width)} + {n(width)}", answer)]
-        near = {"widths added": vision + width, "square for the first": width**2 + width, "vision squared": vision**2}
-        return problem(ask, {"vision": vision, "width": width}, answer, "parameters", working, near)
+        return _linear(rng)
     if step == 2:
         tower = rng.choice(ENCODERS)
         vision, width = tower.width, rng.choice([2048, 3584, 4096, 5120])
@@ -104,6 +95,19 @@ def draw_connector(rng: Random, step: int) -> Problem:
     )
 
 
+def _linear(rng: Random) -> Problem:
+    """One linear layer."""
+    vision, width = rng.choice([768, 1024, 1152, 1280]), rng.choice([2048, 3072, 4096, 5120])
+    answer = vision * width + width
+    ask = (
+        "A linear connector takes vision features of width {vision} to width {width}, with bias. How many parameters?",
+        "线性连接器把宽度 {vision} 的视觉特征映射到宽度 {width}，有偏置。多少参数？",
+    )
+    working = [line("Weights and bias", "权重与偏置", f"{n(vision)} × {n(width)} + {n(width)}", answer)]
+    near = {"widths added": vision + width, "square for the first": width**2 + width, "vision squared": vision**2}
+    return problem(ask, {"vision": vision, "width": width}, answer, "parameters", working, near)
+
+
 def draw_moe(rng: Random, step: int) -> Problem:
     """Mixture of experts: all experts, the active ones, the active share."""
     model = rng.choice(MIXTURES)
@@ -127,7 +131,7 @@ def draw_moe(rng: Random, step: int) -> Problem:
             [expert, line("All experts", "所有专家", times(experts, one), experts * one)],
             {"active only": active * one, "no gate": experts * 2 * width * wide, "one expert": one},
         )
-    given: dict[str, int | Fraction | str] = {"model": model.name, "layers": layers, "width": width}
+    given: Given = {"model": model.name, "layers": layers, "width": width}
     given |= {"experts": experts, "wide": wide, "active": active}
     scene = (
         "{model}: {layers} layers of width {width}, {experts} SwiGLU experts of width {wide} in each, {active} visited"

@@ -5,7 +5,7 @@ from math import ceil
 from random import Random
 
 from course_lib.interview.record import Text
-from course_lib.interview.sums.problem import EXACT, ROUNDED, Family, Problem, line, problem
+from course_lib.interview.sums.problem import EXACT, ROUNDED, Family, Given, Problem, line, problem
 from course_lib.interview.sums.tokens import dialogue_prefill, tiled_tokens
 from course_lib.interview.sums.units import number as n
 
@@ -18,7 +18,7 @@ def draw_cost(rng: Random, step: int) -> Problem:
     tiles = rng.choice([2, 4, 6]) if step > 1 else 0
     each = tiled_tokens(1, tiles, 576) if tiles else rng.choice([256, 576, 729, 1000])
     working = [line("Tokens of an image", "每张图片的 token 数", f"({tiles} + 1) × 576", each)] if tiles else []
-    given: dict[str, int | Fraction | str] = {"price": price, "text": text}
+    given: Given = {"price": price, "text": text}
     given |= {"tile": 576, "tiles": tiles} if tiles else {"each": each}
     picture = (
         ("{tiles} tiles and a thumbnail of {tile} tokens each", "{tiles} 块切片加一张缩略图，每份 {tile} 个 token")

@@ -7,9 +7,9 @@ from course_lib.interview.record import Text
 from course_lib.interview.sums.compute import decode_seconds, prefill_seconds
 from course_lib.interview.sums.drills_training import named_size
 from course_lib.interview.sums.memory import kv_bytes
-from course_lib.interview.sums.models import ACCELERATORS, DECODERS
+from course_lib.interview.sums.models import ACCELERATORS, DECODERS, Accelerator
 from course_lib.interview.sums.parameters import decoder_parameters, rounded
-from course_lib.interview.sums.problem import EXACT, Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import EXACT, Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.units import number as n
 
 SMALL = [model for model in DECODERS if decoder_parameters(model) < 2 * 10**10]
@@ -20,8 +20,7 @@ def draw_prefill(rng: Random, step: int) -> Problem:
     """Least time of a prefill, and the pictures that a time budget allows."""
     gpu, percent = rng.choice(ACCELERATORS), rng.choice([40, 50, 60])
     name, size = named_size(rng, step)
-    real = gpu.peak * 10**12 * Fraction(percent, 100)
-    given: dict[str, int | Fraction | str] = {"size": size, "peak": gpu.peak, "percent": percent}
+    given: Given = {"size": size, "peak": gpu.peak, "percent": percent}
     start = ("A model of {size} parameters", "{size} 参数的模型")
     if step > 1:
         given["model"] = name
@@ -68,6 +67,14 @@ def draw_prefill(rng: Random, step: int) -> Problem:
             f"{start[1]}{what[1]}，{machine[1]}。至少要多久？",
         )
         return problem(ask, given, answer, "ms", working, near)
+    return _images_in_time(rng, given, start, machine)
+
+
+def _images_in_time(rng: Random, given: Given, start: tuple[str, str], machine: tuple[str, str]) -> Problem:
+    """Pictures whose prefill stays within a budget of milliseconds."""
+    size, peak, percent = (int(given[name]) for name in ("size", "peak", "percent"))
+    each, text, images = rng.choice([256, 576, 729, 1280, 2880]), rng.choice([100, 200, 500]), rng.randint(2, 8)
+    real = peak * 10**12 * Fraction(percent, 100)
     per_token = 2 * size / real
     budget = int((images * each + text) * per_token * 1000) + rng.choice([5, 10, 20])
     allowed = Fraction(budget, 1000) / per_token
@@ -78,7 +85,7 @@ def draw_prefill(rng: Random, step: int) -> Problem:
         f"{start[1]}要在 {{budget}} ms 内读完提示词，{machine[1]}。提示词有 {{text}} 个文本 token，每张图片 {{each}}"
         " 个 token。最多几张图片？",
     )
-    tokens_sum = f"{budget} / 1000 × {gpu.peak} × 10^12 × {percent} / 100 / (2 × {n(size)})"
+    tokens_sum = f"{budget} / 1000 × {peak} × 10^12 × {percent} / 100 / (2 × {n(size)})"
     working = [
         line("Tokens in that time", "这段时间可读的 token", tokens_sum, allowed),
         line("Images", "图片数", f"⌊({tokens_sum} − {text}) / {each}⌋", answer),
@@ -101,28 +108,7 @@ def draw_decode(rng: Random, step: int) -> Problem:
     if step == 3:
         return _ridge(rng)
     if step == 1:
-        size = rng.choice([1, 3, 7, 8, 13]) * 10**9
-        answer = decode_seconds(2 * size, 0, gpu.bandwidth * 10**9)
-        return problem(
-            (
-                "A model of {size} parameters in bf16 decodes one sequence on a GPU of {bandwidth} GB/s. How long does"
-                " a token take at least, the cache aside?",
-                "{size} 参数的 bf16 模型在带宽 {bandwidth} GB/s 的 GPU 上解码一条序列。不计缓存，每个 token 至少多久？",
-            ),
-            {"size": size, "bandwidth": gpu.bandwidth},
-            answer,
-            "ms",
-            [
-                line("Weights", "权重", times(2, size), 2 * size, "B"),
-                line("Milliseconds", "毫秒", f"2 × {n(size)} / ({gpu.bandwidth} × 10^9) × 1000", answer * 1000, "ms"),
-            ],
-            {
-                "one byte": answer / 2,
-                "fp32": answer * 2,
-                "compute for bandwidth": Fraction(2 * size, gpu.peak * 10**12),
-                "inverse": Fraction(1, 1000) / (answer * 1000),
-            },
-        )
+        return _weights_only(rng, gpu)
     model = rng.choice(SMALL)
     size, batch, tokens = rounded(decoder_parameters(model)), rng.choice([8, 16, 32]), rng.choice([2048, 4096, 8192])
     e = model.head_width
@@ -168,6 +154,32 @@ def draw_decode(rng: Random, step: int) -> Problem:
             ),
         ],
         near,
+    )
+
+
+def _weights_only(rng: Random, gpu: Accelerator) -> Problem:
+    """One sequence: the weights cross the bus once a token."""
+    size = rng.choice([1, 3, 7, 8, 13]) * 10**9
+    answer = decode_seconds(2 * size, 0, gpu.bandwidth * 10**9)
+    return problem(
+        (
+            "A model of {size} parameters in bf16 decodes one sequence on a GPU of {bandwidth} GB/s. How long does"
+            " a token take at least, the cache aside?",
+            "{size} 参数的 bf16 模型在带宽 {bandwidth} GB/s 的 GPU 上解码一条序列。不计缓存，每个 token 至少多久？",
+        ),
+        {"size": size, "bandwidth": gpu.bandwidth},
+        answer,
+        "ms",
+        [
+            line("Weights", "权重", times(2, size), 2 * size, "B"),
+            line("Milliseconds", "毫秒", f"2 × {n(size)} / ({gpu.bandwidth} × 10^9) × 1000", answer * 1000, "ms"),
+        ],
+        {
+            "one byte": answer / 2,
+            "fp32": answer * 2,
+            "compute for bandwidth": Fraction(2 * size, gpu.peak * 10**12),
+            "inverse": Fraction(1, 1000) / (answer * 1000),
+        },
     )
 
 

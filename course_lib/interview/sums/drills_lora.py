@@ -11,7 +11,7 @@ from course_lib.interview.sums.models import ACCELERATORS, DECODERS
 from course_lib.interview.sums.parameters import (
     lora_parameters,
 )
-from course_lib.interview.sums.problem import EXACT, Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import EXACT, Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.units import number as n
 
 
@@ -19,30 +19,12 @@ def draw_lora(rng: Random, step: int) -> Problem:
     """LoRA on one matrix, on the queries and values of a real model, the rank within a budget."""
     rank = rng.choice([4, 8, 16, 32, 64])
     if step == 1:
-        inputs, outputs = rng.sample(WIDTHS, 2)
-        answer = lora_parameters(rank, inputs, outputs)
-        return problem(
-            (
-                "LoRA of rank {rank} is put on a matrix from width {inputs} to {outputs}. How many trainable"
-                " parameters?",
-                "在从宽度 {inputs} 到 {outputs} 的矩阵上加秩为 {rank} 的 LoRA，可训练参数有多少？",
-            ),
-            {"rank": rank, "inputs": inputs, "outputs": outputs},
-            answer,
-            "parameters",
-            [line("A and B", "A 与 B", f"{rank} × ({n(inputs)} + {n(outputs)})", answer)],
-            {
-                "one factor": rank * inputs,
-                "full matrix": inputs * outputs,
-                "factors multiplied": rank * inputs * outputs,
-                "rank ignored": inputs + outputs,
-            },
-        )
+        return _one_matrix(rng, rank)
     model = rng.choice(DECODERS)
     width, small = model.width, model.kv_heads * model.head_width
     each = lora_parameters(1, width, width) + lora_parameters(1, width, small)
     one = model.layers * each
-    given: dict[str, int | Fraction | str] = {"model": model.name, "layers": model.layers, "width": width}
+    given: Given = {"model": model.name, "layers": model.layers, "width": width}
     given |= {"heads": model.heads, "kv": model.kv_heads}
     scene = (
         "{model}: {layers} layers of width {width}, {heads} query heads and {kv} key-value heads. LoRA goes on the"
@@ -95,11 +77,33 @@ def draw_lora(rng: Random, step: int) -> Problem:
     return problem(ask, {**given, "megabytes": megabytes}, answer, "rank", working, near, tolerance=EXACT)
 
 
+def _one_matrix(rng: Random, rank: int) -> Problem:
+    """The two factors of one matrix."""
+    inputs, outputs = rng.sample(WIDTHS, 2)
+    answer = lora_parameters(rank, inputs, outputs)
+    return problem(
+        (
+            "LoRA of rank {rank} is put on a matrix from width {inputs} to {outputs}. How many trainable parameters?",
+            "在从宽度 {inputs} 到 {outputs} 的矩阵上加秩为 {rank} 的 LoRA，可训练参数有多少？",
+        ),
+        {"rank": rank, "inputs": inputs, "outputs": outputs},
+        answer,
+        "parameters",
+        [line("A and B", "A 与 B", f"{rank} × ({n(inputs)} + {n(outputs)})", answer)],
+        {
+            "one factor": rank * inputs,
+            "full matrix": inputs * outputs,
+            "factors multiplied": rank * inputs * outputs,
+            "rank ignored": inputs + outputs,
+        },
+    )
+
+
 def draw_lora_memory(rng: Random, step: int) -> Problem:
     """Model states of LoRA, and adapters that can be served beside one base model."""
     name, size = named_size(rng, step)
     trained = rng.choice([5, 10, 20, 40, 80, 160]) * 10**6 if step < 3 else rng.choice([20, 40, 80, 160]) * 10**6
-    given: dict[str, int | Fraction | str] = {"size": size, "trained": trained}
+    given: Given = {"size": size, "trained": trained}
     start = ("{model}", "{model}") if step > 1 else ("A model", "一个模型")
     if step > 1:
         given["model"] = name
@@ -161,7 +165,7 @@ def draw_qlora(rng: Random, step: int) -> Problem:
     """NF4 weights with their constants, plain and doubly quantised."""
     name, size = named_size(rng, step)
     trained = rng.choice([20, 40, 80, 160]) * 10**6
-    given: dict[str, int | Fraction | str] = {"size": size, "block": 64}
+    given: Given = {"size": size, "block": 64}
     plain, double = nf4_bits(64, double=False), nf4_bits(64, double=True)
     start = ("", "")
     if step > 1:
@@ -169,20 +173,7 @@ def draw_qlora(rng: Random, step: int) -> Problem:
         start = ("{model}: ", "{model}：")
     sums = {False: "4 + 32 / 64", True: "4 + 8 / 64 + 32 / (64 × 256)"}
     if step == 1:
-        answer = size * plain / 8
-        ask = (
-            "{size} weights are stored in NF4 with an fp32 constant for every {block} weights. How much memory?",
-            "{size} 个权重以 NF4 存储，每 {block} 个权重一个 fp32 常数。占多少存储？",
-        )
-        working = [line("Bits a weight", "每权重比特", sums[False], plain)]
-        working.append(line("Bytes", "字节", f"{n(size)} × ({sums[False]}) / 8", answer, "B"))
-        near = {
-            "scales ignored": Fraction(size, 2),
-            "one byte": size,
-            "not quantised": 2 * size,
-            "scale a weight": size * Fraction(36, 8),
-        }
-        return problem(ask, given, answer, "GB", working, near)
+        return _plain_constants(size, given)
     constants = (
         "constants of {block} weights are themselves 8-bit, with an fp32 constant for {groups} of them",
         "每 {block} 个权重的常数再量化为 8-bit，每 {groups} 个再配一个 fp32 常数",
@@ -228,6 +219,25 @@ def draw_qlora(rng: Random, step: int) -> Problem:
         "against one byte": size * (8 - double) / 8,
     }
     return problem(ask, given, answer, "MB", working, near)
+
+
+def _plain_constants(size: int, given: Given) -> Problem:
+    """NF4 with an fp32 constant a block."""
+    plain, total = nf4_bits(64, double=False), "4 + 32 / 64"
+    answer = size * plain / 8
+    ask = (
+        "{size} weights are stored in NF4 with an fp32 constant for every {block} weights. How much memory?",
+        "{size} 个权重以 NF4 存储，每 {block} 个权重一个 fp32 常数。占多少存储？",
+    )
+    working = [line("Bits a weight", "每权重比特", total, plain)]
+    working.append(line("Bytes", "字节", f"{n(size)} × ({total}) / 8", answer, "B"))
+    near = {
+        "scales ignored": Fraction(size, 2),
+        "one byte": size,
+        "not quantised": 2 * size,
+        "scale a weight": size * Fraction(36, 8),
+    }
+    return problem(ask, given, answer, "GB", working, near)
 
 
 FAMILIES = (

@@ -5,7 +5,7 @@ from random import Random
 
 from course_lib.interview.record import Text
 from course_lib.interview.sums.drills_parameters import WIDTHS
-from course_lib.interview.sums.models import DECODERS, ENCODERS
+from course_lib.interview.sums.models import DECODERS, ENCODERS, Encoder
 from course_lib.interview.sums.parameters import (
     attention_parameters,
     block_parameters,
@@ -26,45 +26,9 @@ def draw_vit(rng: Random, step: int) -> Problem:
     """A ViT: its patch projection, the whole tower, positions at a higher resolution."""
     model = rng.choice(ENCODERS)
     if step == 1:
-        patch, width = rng.choice([8, 14, 16, 32]), rng.choice(WIDTHS)
-        answer = 3 * patch**2 * width
-        return problem(
-            (
-                "A ViT projects RGB patches of {patch} × {same} px to width {width}, no bias. How many parameters?",
-                "ViT 把 {patch} × {same} px 的 RGB 图块投影到宽度 {width}，无偏置。多少参数？",
-            ),
-            {"patch": patch, "same": patch, "width": width},
-            answer,
-            "parameters",
-            [line("Values of a patch × width", "图块数值 × 宽度", f"3 × {patch}^2 × {n(width)}", answer)],
-            {"channels": patch**2 * width, "patch not squared": 3 * patch * width, "width ignored": 3 * patch**2},
-        )
+        return _patch_projection(rng)
     if step == 3:
-        patch, width = model.patch, model.width
-        low, high = (model.image // patch for _ in "ab")
-        high = low + rng.choice([4, 8, 12, 16])
-        answer = (high**2 - low**2) * width
-        return problem(
-            (
-                "{model} has learned positions of width {width} for a grid of {low} × {low_too} patches. They are"
-                " interpolated to {high} × {high_too}. How many parameters does that add?",
-                "{model} 有宽度 {width} 的可学习位置，对应 {low} × {low_too} 个图块。插值到 {high} × {high_too}"
-                " 后增加多少参数？",
-            ),
-            {"model": model.name, "width": width, "low": low, "low_too": low, "high": high, "high_too": high},
-            answer,
-            "parameters",
-            [
-                line("New places", "新增位置", f"{high}^2 − {low}^2", high**2 - low**2),
-                line("Times the width", "乘以宽度", times(high**2 - low**2, width), answer),
-            ],
-            {
-                "difference squared": (high - low) ** 2 * width,
-                "one side": (high - low) * width,
-                "not the gain": high**2 * width,
-                "width ignored": high**2 - low**2,
-            },
-        )
+        return _positions(rng, model)
     answer, one = vit_parameters(model), vit_block_parameters(model.width, model.mlp_width)
     front = 3 * model.patch**2 * model.width
     places = (model.image // model.patch) ** 2 * model.width
@@ -105,6 +69,52 @@ def draw_vit(rng: Random, step: int) -> Problem:
             "MLP only": model.layers * 2 * model.width * model.mlp_width,
             "three matrices": answer + model.layers * model.width * model.mlp_width,
         },
+    )
+
+
+def _positions(rng: Random, model: Encoder) -> Problem:
+    """Positions that a higher resolution adds."""
+    patch, width = model.patch, model.width
+    low, high = (model.image // patch for _ in "ab")
+    high = low + rng.choice([4, 8, 12, 16])
+    answer = (high**2 - low**2) * width
+    return problem(
+        (
+            "{model} has learned positions of width {width} for a grid of {low} × {low_too} patches. They are"
+            " interpolated to {high} × {high_too}. How many parameters does that add?",
+            "{model} 有宽度 {width} 的可学习位置，对应 {low} × {low_too} 个图块。插值到 {high} × {high_too}"
+            " 后增加多少参数？",
+        ),
+        {"model": model.name, "width": width, "low": low, "low_too": low, "high": high, "high_too": high},
+        answer,
+        "parameters",
+        [
+            line("New places", "新增位置", f"{high}^2 − {low}^2", high**2 - low**2),
+            line("Times the width", "乘以宽度", times(high**2 - low**2, width), answer),
+        ],
+        {
+            "difference squared": (high - low) ** 2 * width,
+            "one side": (high - low) * width,
+            "not the gain": high**2 * width,
+            "width ignored": high**2 - low**2,
+        },
+    )
+
+
+def _patch_projection(rng: Random) -> Problem:
+    """The projection of RGB patches."""
+    patch, width = rng.choice([8, 14, 16, 32]), rng.choice(WIDTHS)
+    answer = 3 * patch**2 * width
+    return problem(
+        (
+            "A ViT projects RGB patches of {patch} × {same} px to width {width}, no bias. How many parameters?",
+            "ViT 把 {patch} × {same} px 的 RGB 图块投影到宽度 {width}，无偏置。多少参数？",
+        ),
+        {"patch": patch, "same": patch, "width": width},
+        answer,
+        "parameters",
+        [line("Values of a patch × width", "图块数值 × 宽度", f"3 × {patch}^2 × {n(width)}", answer)],
+        {"channels": patch**2 * width, "patch not squared": 3 * patch * width, "width ignored": 3 * patch**2},
     )
 
 

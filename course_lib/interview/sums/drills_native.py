@@ -5,7 +5,7 @@ from math import ceil, sqrt
 from random import Random
 
 from course_lib.interview.record import Text
-from course_lib.interview.sums.problem import EXACT, Family, Problem, Step, line, problem, times
+from course_lib.interview.sums.problem import EXACT, Family, Given, Problem, Step, line, problem, times
 from course_lib.interview.sums.tokens import native_size, position_after_image, video_tokens
 from course_lib.interview.sums.units import number as n
 
@@ -35,10 +35,13 @@ def draw_native(rng: Random, step: int) -> Problem:
         "not merged": 4 * count,
         "merge not squared": 2 * count,
         "boundary tokens": count + 2,
-        "rounded down": (height // FACTOR) * (width // FACTOR),
-        "rounded up": ceil(Fraction(height, FACTOR)) * ceil(Fraction(width, FACTOR)),
-        "area not sides": round(Fraction(height * width, FACTOR**2)),
     }
+    if step == 2:
+        near |= {
+            "rounded down": (height // FACTOR) * (width // FACTOR),
+            "rounded up": ceil(Fraction(height, FACTOR)) * ceil(Fraction(width, FACTOR)),
+            "area not sides": round(Fraction(height * width, FACTOR**2)),
+        }
     return problem(
         (
             "Qwen2-VL reads an image of {height} × {width} px at native resolution: patches of {patch} px, merged"
@@ -122,7 +125,7 @@ def draw_video(rng: Random, step: int) -> Problem:
     rows, columns = (2 * rng.randint(5, 18) for _ in "hw")
     group = video_tokens(2, 2, rows, columns, 2)
     working = [line("Tokens of two joined frames", "两帧合一后的 token 数", f"{rows} × {columns} / 2^2", group)]
-    shape: dict[str, int | Fraction | str] = {"height": 14 * rows, "width": 14 * columns, "patch": 14}
+    shape: Given = {"height": 14 * rows, "width": 14 * columns, "patch": 14}
     shape |= {"fps": fps, "merge": 2, "merge_too": 2}
     scene = (
         "Qwen2-VL samples {fps} frames a second at {height} × {width} px, joins every two frames into one, uses"
@@ -165,7 +168,7 @@ def draw_mrope(rng: Random, step: int) -> Problem:
     rows, columns = (rng.randint(4, 36) for _ in "hw")
     each = position_after_image(text, rows, columns)
     answer = images * each
-    given: dict[str, int | Fraction | str] = {"text": text}
+    given: Given = {"text": text}
     working = []
     if step == 1:
         given |= {"rows": rows, "columns": columns}

@@ -6,7 +6,7 @@ from random import Random
 
 from course_lib.interview.record import Text
 from course_lib.interview.sums.compute import bubble_share
-from course_lib.interview.sums.problem import EXACT, Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import EXACT, Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.units import number as n
 
 
@@ -14,37 +14,8 @@ def draw_bubble(rng: Random, step: int) -> Problem:
     """Idle share of a pipeline, and the micro-batches that bring it down."""
     stages, micro = rng.choice([2, 4, 8, 16]), rng.choice([4, 8, 16, 32, 64])
     if step == 3:
-        stages, percent = rng.choice([4, 8, 12, 16]), rng.choice([3, 5, 8, 10, 15])
-        limit = Fraction(percent, 100)
-        exact = (stages - 1) * (1 - limit) / limit
-        answer = ceil(exact)
-        return problem(
-            (
-                "A pipeline of {stages} stages may idle at most {percent} % of the time. What is the fewest"
-                " micro-batches?",
-                "{stages} 级流水线的空闲比例最多 {percent} %。最少要几个微批次？",
-            ),
-            {"stages": stages, "percent": percent},
-            answer,
-            "micro-batches",
-            [
-                line(
-                    "From (p − 1) / (m + p − 1)",
-                    "由 (p − 1) / (m + p − 1)",
-                    f"({stages} − 1) × (100 − {percent}) / {percent}",
-                    exact,
-                ),
-                line("Round up", "向上取整", f"⌈({stages} − 1) × (100 − {percent}) / {percent}⌉", answer),
-            ],
-            {
-                "bubble over work": ceil((stages - 1) / limit),
-                "stages not less one": ceil(stages * (1 - limit) / limit),
-                "rounded down": int(exact),
-                "not rounded": exact,
-            },
-            tolerance=EXACT,
-        )
-    given: dict[str, int | Fraction | str] = {"stages": stages}
+        return _micro_batches(rng)
+    given: Given = {"stages": stages}
     if step == 1:
         given["micro"] = micro
         ask = (
@@ -78,11 +49,44 @@ def draw_bubble(rng: Random, step: int) -> Problem:
     return problem(ask, given, answer, "%", working, near)
 
 
+def _micro_batches(rng: Random) -> Problem:
+    """The micro-batches that keep the bubble below a share."""
+    stages, percent = rng.choice([4, 8, 12, 16]), rng.choice([3, 5, 8, 10, 15])
+    limit = Fraction(percent, 100)
+    exact = (stages - 1) * (1 - limit) / limit
+    answer = ceil(exact)
+    return problem(
+        (
+            "A pipeline of {stages} stages may idle at most {percent} % of the time. What is the fewest micro-batches?",
+            "{stages} 级流水线的空闲比例最多 {percent} %。最少要几个微批次？",
+        ),
+        {"stages": stages, "percent": percent},
+        answer,
+        "micro-batches",
+        [
+            line(
+                "From (p − 1) / (m + p − 1)",
+                "由 (p − 1) / (m + p − 1)",
+                f"({stages} − 1) × (100 − {percent}) / {percent}",
+                exact,
+            ),
+            line("Round up", "向上取整", f"⌈({stages} − 1) × (100 − {percent}) / {percent}⌉", answer),
+        ],
+        {
+            "bubble over work": ceil((stages - 1) / limit),
+            "stages not less one": ceil(stages * (1 - limit) / limit),
+            "rounded down": int(exact),
+            "not rounded": exact,
+        },
+        tolerance=EXACT,
+    )
+
+
 def draw_global_batch(rng: Random, step: int) -> Problem:
     """Tokens a step, steps of a training run, accumulation to a batch in tokens."""
     micro, accumulate, gpus = rng.choice([2, 4, 8]), rng.choice([2, 4, 8, 16]), rng.choice([8, 16, 64, 256])
     length = rng.choice([2048, 4096, 8192])
-    given: dict[str, int | Fraction | str] = {"micro": micro, "gpus": gpus, "length": length}
+    given: Given = {"micro": micro, "gpus": gpus, "length": length}
     scene = (
         "{gpus} data-parallel GPUs, micro-batches of {micro} sequences of {length} tokens",
         "{gpus} 张卡数据并行，微批次 {micro} 条序列，每条 {length} 个 token",

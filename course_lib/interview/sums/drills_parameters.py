@@ -14,7 +14,7 @@ from course_lib.interview.sums.parameters import (
     swiglu_width,
     vit_block_parameters,
 )
-from course_lib.interview.sums.problem import EXACT, Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import EXACT, Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.units import number as n
 
 WIDTHS = (512, 768, 1024, 1536, 2048, 3072, 4096, 5120, 8192)
@@ -48,41 +48,7 @@ def draw_block(rng: Random, step: int) -> Problem:
             },
         )
     if step == 2:
-        model = rng.choice(ENCODERS)
-        width, mlp = model.width, model.mlp_width
-        answer = vit_block_parameters(width, mlp)
-        return problem(
-            (
-                "A block of {model} has width {width} and an ungated MLP of width {mlp}, with biases. About how many"
-                " parameters?",
-                "{model} 的一个块宽度 {width}，不带门控的 MLP 宽 {mlp}，有偏置。大约多少参数？",
-            ),
-            {"model": model.name, "width": width, "mlp": mlp},
-            answer,
-            "parameters",
-            [
-                line(
-                    "Four projections with biases",
-                    "四个投影和偏置",
-                    f"4 × ({width}^2 + {width})",
-                    4 * width * (width + 1),
-                ),
-                line(
-                    "MLP with biases",
-                    "MLP 和偏置",
-                    f"2 × {width} × {mlp} + {mlp} + {width}",
-                    2 * width * mlp + mlp + width,
-                ),
-                line("Two LayerNorms", "两个 LayerNorm", f"2 × 2 × {width}", 4 * width),
-                line("Sum", "合计", f"4 × ({width}^2 + {width}) + 2 × {width} × {mlp} + {mlp} + 5 × {width}", answer),
-            ],
-            {
-                "attention only": 4 * width**2,
-                "MLP only": 2 * width * mlp,
-                "three matrices": 4 * width**2 + 3 * width * mlp,
-                "one projection": width**2 + 2 * width * mlp,
-            },
-        )
+        return _vit_block(rng)
     budget = rng.choice([1, 2, 3, 5, 7, 10]) * 10**9
     answer = budget // whole
     return problem(
@@ -102,6 +68,45 @@ def draw_block(rng: Random, step: int) -> Problem:
             "not rounded": Fraction(budget, whole),
         },
         tolerance=EXACT,
+    )
+
+
+def _vit_block(rng: Random) -> Problem:
+    """A real ViT block, biases and norms included."""
+    model = rng.choice(ENCODERS)
+    width, mlp = model.width, model.mlp_width
+    answer = vit_block_parameters(width, mlp)
+    return problem(
+        (
+            "A block of {model} has width {width} and an ungated MLP of width {mlp}, with biases. About how many"
+            " parameters?",
+            "{model} 的一个块宽度 {width}，不带门控的 MLP 宽 {mlp}，有偏置。大约多少参数？",
+        ),
+        {"model": model.name, "width": width, "mlp": mlp},
+        answer,
+        "parameters",
+        [
+            line(
+                "Four projections with biases",
+                "四个投影和偏置",
+                f"4 × ({width}^2 + {width})",
+                4 * width * (width + 1),
+            ),
+            line(
+                "MLP with biases",
+                "MLP 和偏置",
+                f"2 × {width} × {mlp} + {mlp} + {width}",
+                2 * width * mlp + mlp + width,
+            ),
+            line("Two LayerNorms", "两个 LayerNorm", f"2 × 2 × {width}", 4 * width),
+            line("Sum", "合计", f"4 × ({width}^2 + {width}) + 2 × {width} × {mlp} + {mlp} + 5 × {width}", answer),
+        ],
+        {
+            "attention only": 4 * width**2,
+            "MLP only": 2 * width * mlp,
+            "three matrices": 4 * width**2 + 3 * width * mlp,
+            "one projection": width**2 + 2 * width * mlp,
+        },
     )
 
 
@@ -178,7 +183,7 @@ def draw_embedding(rng: Random, step: int) -> Problem:
     working = [line("One table", "一张表", times(vocabulary, width), table)]
     if not tied:
         working.append(line("Input and output", "输入与输出", times(2, table), both))
-    given: dict[str, int | Fraction | str] = {"vocabulary": vocabulary, "width": width}
+    given: Given = {"vocabulary": vocabulary, "width": width}
     scene = (
         f"a vocabulary of {{vocabulary}} and width {{width}}; input embedding and output head are {words[0]}.",
         f"词表大小 {{vocabulary}}，宽度 {{width}}，输入嵌入与输出头{words[1]}。",

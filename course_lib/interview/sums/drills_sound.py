@@ -124,31 +124,7 @@ def draw_codec(rng: Random, step: int) -> Problem:
             tolerance=EXACT,
         )
     if step == 2:
-        entries = rng.choice([1024, 1024, 2048])
-        bits = codec_bits(FRAME_RATE, books, entries)
-        wide = entries.bit_length() - 1
-        return problem(
-            (
-                "EnCodec at 24 kHz makes {rate} frames a second; with {books} codebooks of {entries} entries, what is"
-                " the bit rate?",
-                "24 kHz 的 EnCodec 每秒 {rate} 帧；用 {books} 个码本、每个 {entries} 项时，码率是多少？",
-            ),
-            {"rate": FRAME_RATE, "books": books, "entries": entries},
-            bits,
-            "kbit/s",
-            [
-                line(f"An index takes {wide} bits", f"下标需要 {wide} 比特", f"2^{wide}", entries),
-                line(
-                    "Frames × codebooks × bits", "帧率 × 码本数 × 比特", times(FRAME_RATE, books, wide), bits, "bit/s"
-                ),
-            ],
-            {
-                "bytes for bits": Fraction(bits, 8),
-                "codebooks": FRAME_RATE * wide,
-                "entries for bits": FRAME_RATE * books * entries,
-                "bits an index": FRAME_RATE * books,
-            },
-        )
+        return _bit_rate(books)
     context, text = rng.choice([4096, 8192, 16384, 32768]), rng.choice([100, 256, 500])
     rate = FRAME_RATE * books
     whole = (context - text) // rate
@@ -173,6 +149,33 @@ def draw_codec(rng: Random, step: int) -> Problem:
             "not rounded": Fraction(context - text, rate),
         },
         tolerance=EXACT,
+    )
+
+
+def _bit_rate(books: int) -> Problem:
+    """Bits a second."""
+    entries = 1024
+    bits = codec_bits(FRAME_RATE, books, entries)
+    wide = entries.bit_length() - 1
+    return problem(
+        (
+            "EnCodec at 24 kHz makes {rate} frames a second; with {books} codebooks of {entries} entries, what is"
+            " the bit rate?",
+            "24 kHz 的 EnCodec 每秒 {rate} 帧；用 {books} 个码本、每个 {entries} 项时，码率是多少？",
+        ),
+        {"rate": FRAME_RATE, "books": books, "entries": entries},
+        bits,
+        "kbit/s",
+        [
+            line(f"An index takes {wide} bits", f"下标需要 {wide} 比特", f"2^{wide}", entries),
+            line("Frames × codebooks × bits", "帧率 × 码本数 × 比特", times(FRAME_RATE, books, wide), bits, "bit/s"),
+        ],
+        {
+            "bytes for bits": Fraction(bits, 8),
+            "codebooks": FRAME_RATE * wide,
+            "entries for bits": FRAME_RATE * books * entries,
+            "bits an index": FRAME_RATE * books,
+        },
     )
 
 

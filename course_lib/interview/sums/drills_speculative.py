@@ -5,7 +5,7 @@ from random import Random
 
 from course_lib.interview.record import Text
 from course_lib.interview.sums.compute import speculative_speedup, speculative_tokens
-from course_lib.interview.sums.problem import EXACT, Family, Problem, line, problem
+from course_lib.interview.sums.problem import EXACT, Family, Given, Problem, line, problem
 from course_lib.interview.sums.units import number as n
 
 
@@ -21,7 +21,7 @@ def draw_speculative(rng: Random, step: int) -> Problem:
         return _best_draft(rng, scene)
     tokens = speculative_tokens(rate, drafted)
     series = f"(1 − {n(rate)}^{drafted + 1}) / (1 − {n(rate)})"
-    given: dict[str, int | Fraction | str] = {"rate": rate, "drafted": drafted}
+    given: Given = {"rate": rate, "drafted": drafted}
     working = [line("Accepted run and one more token", "接受的连续段再加一个 token", series, tokens)]
     if step == 1:
         ask = (

@@ -8,7 +8,7 @@ from course_lib.interview.record import Text
 from course_lib.interview.sums.memory import adam_bytes, zero_bytes
 from course_lib.interview.sums.models import ACCELERATORS, DECODERS
 from course_lib.interview.sums.parameters import decoder_parameters, rounded
-from course_lib.interview.sums.problem import EXACT, Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import EXACT, Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.units import number as n
 
 SIZES = tuple(billions * 10**9 for billions in (1, 2, 3, 7, 8, 13, 30))
@@ -56,7 +56,7 @@ def draw_adam(rng: Random, step: int) -> Problem:
         " two moments. How much memory do model states take?",
         "用混合精度 Adam 训练 {size} 参数：bf16 权重和梯度，fp32 主权重和两个矩。模型状态占多少存储？",
     )
-    given: dict[str, int | Fraction | str] = {"size": size}
+    given: Given = {"size": size}
     if step == 2:
         given["model"] = name
         ask = ("{model}: " + ask[0], "{model}：" + ask[1])
@@ -78,7 +78,7 @@ def draw_zero(rng: Random, step: int) -> Problem:
     stage = rng.choice([1, 2, 3])
     name, size = named_size(rng, 1 if step == 1 else 2)
     whole, shared = {1: (4, 12), 2: (2, 14), 3: (0, 16)}[stage]
-    given: dict[str, int | Fraction | str] = {"size": size, "stage": stage}
+    given: Given = {"size": size, "stage": stage}
     scene = (
         "{size} parameters, mixed-precision Adam with fp32 master weights, ZeRO stage {stage}. ",
         "{size} 参数，混合精度 Adam（含 fp32 主权重），ZeRO 第 {stage} 阶段。",

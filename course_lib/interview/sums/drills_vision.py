@@ -6,7 +6,7 @@ from random import Random
 
 from course_lib.interview.record import Text
 from course_lib.interview.sums.models import ENCODERS
-from course_lib.interview.sums.problem import EXACT, Family, Problem, line, problem, times
+from course_lib.interview.sums.problem import EXACT, Family, Given, Problem, line, problem, times
 from course_lib.interview.sums.tokens import merged_tokens, patches, tiled_tokens
 from course_lib.interview.sums.units import number as n
 
@@ -35,11 +35,12 @@ def draw_patches(rng: Random, step: int) -> Problem:
             "A square image of {side} px is cut into patches of {patch} px. How many patch tokens are there?",
             "一张边长 {side} px 的正方形图片切成边长 {patch} px 的块，共有多少个图块 token？",
         )
-        given: dict[str, int | Fraction | str] = {"side": side, "patch": patch}
+        given: Given = {"side": side, "patch": patch}
+        near = {"one side": grid, "class token": count + 1, "channels": 3 * count}
         if step == 2:
             given = {"model": model.name} | given
+            near["border"] = border
             ask = tuple("{model}" + both for both in (": " + ask[0], "：" + ask[1]))
-        near = {"one side": grid, "border": border, "class token": count + 1, "channels": 3 * count}
         return problem(ask, given, count, "tokens", working, near, tolerance=EXACT)
     context, text = rng.choice(CONTEXTS), rng.choice([100, 256, 500, 1000])
     room = context - text
@@ -164,7 +165,7 @@ def draw_merge(rng: Random, step: int) -> Problem:
             "A grid of {side} × {same} patches is merged in blocks of {merge} × {merge_too}. How many tokens are left?",
             "{side} × {same} 的图块网格按 {merge} × {merge_too} 合并，剩多少个 token？",
         )
-        given: dict[str, int | Fraction | str] = {"side": side, "same": side, "merge": merge, "merge_too": merge}
+        given: Given = {"side": side, "same": side, "merge": merge, "merge_too": merge}
     else:
         ask = (
             "{model} reads a tile of {image} px with patches of {patch} px and joins blocks of {merge} × {merge_too}"

@@ -28,30 +28,7 @@ def draw_weights(rng: Random, step: int) -> Problem:
             {"fp32": 4 * size, "one byte": size, "half the bits": answer / 2},
         )
     if step == 2:
-        model, group, bits = rng.choice(DECODERS), rng.choice([32, 64, 128]), 4
-        size = rounded(decoder_parameters(model))
-        answer = weight_bytes(size, bits, group)
-        return problem(
-            (
-                "{model} ({size} weights) is quantised to {bits} bits with one scale of {scale} bits for every {group}"
-                " weights. How much memory?",
-                "{model}（{size} 个权重）量化到 {bits} 比特，每 {group} 个权重一个 {scale} 比特的缩放因子。"
-                "占多少存储？",
-            ),
-            {"model": model.name, "size": size, "bits": bits, "scale": 16, "group": group},
-            answer,
-            "GB",
-            [
-                line("Bits a weight", "每权重比特", f"4 + 16 / {group}", 4 + Fraction(16, group)),
-                line("Bytes", "字节", f"{n(size)} × (4 + 16 / {group}) / 8", answer, "B"),
-            ],
-            {
-                "scales ignored": weight_bytes(size, 4),
-                "scale a weight": weight_bytes(size, 20),
-                "not quantised": 2 * size,
-                "one byte": size,
-            },
-        )
+        return _with_scales(rng)
     gpu, reserve = rng.choice(ACCELERATORS), rng.choice([4, 8, 10, 16])
     answer = Fraction((gpu.memory - reserve) * 8 * 10**9, bits)
     return problem(
@@ -76,6 +53,33 @@ def draw_weights(rng: Random, step: int) -> Problem:
             "reserve ignored": Fraction(gpu.memory * 8 * 10**9, bits),
             "bits as bytes": Fraction((gpu.memory - reserve) * 10**9, bits),
             "reserve added": Fraction((gpu.memory + reserve) * 8 * 10**9, bits),
+        },
+    )
+
+
+def _with_scales(rng: Random) -> Problem:
+    """Four bits, and a scale for every group."""
+    model, group, bits = rng.choice(DECODERS), rng.choice([32, 64, 128]), 4
+    size = rounded(decoder_parameters(model))
+    answer = weight_bytes(size, bits, group)
+    return problem(
+        (
+            "{model} ({size} weights) is quantised to {bits} bits with one scale of {scale} bits for every {group}"
+            " weights. How much memory?",
+            "{model}（{size} 个权重）量化到 {bits} 比特，每 {group} 个权重一个 {scale} 比特的缩放因子。占多少存储？",
+        ),
+        {"model": model.name, "size": size, "bits": bits, "scale": 16, "group": group},
+        answer,
+        "GB",
+        [
+            line("Bits a weight", "每权重比特", f"4 + 16 / {group}", 4 + Fraction(16, group)),
+            line("Bytes", "字节", f"{n(size)} × (4 + 16 / {group}) / 8", answer, "B"),
+        ],
+        {
+            "scales ignored": weight_bytes(size, 4),
+            "scale a weight": weight_bytes(size, 20),
+            "not quantised": 2 * size,
+            "one byte": size,
         },
     )
 

@@ -14,6 +14,8 @@ from course_lib.interview.sums.slips import SLIPS
 from course_lib.interview.sums.units import SIBLING, UNITS, Number, number, quantity
 
 STEPS = (1, 2, 3)
+Given = dict[str, int | Fraction | str]
+"""Drawn values by name."""
 EXACT = Fraction(0)
 """For counts: the whole number itself is asked."""
 ROUNDED = Fraction(1, 100)
