@@ -154,7 +154,7 @@ class ArithmeticView:
         )
         self.verdict_line.value = self._said(language)
         self.steps.value = _block(_steps(problem, language)) if self.shown else ""
-        self.score.value = words["score"].format(right=self.right, tried=self.tried)
+        self.score.value = _block(words["score"].format(right=self.right, tried=self.tried))
         self.answer.placeholder = words["type"]
         self.check_button.description = words["check"]
         self.steps_button.description = words["hide" if self.shown else "steps"]
