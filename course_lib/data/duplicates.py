@@ -100,7 +100,8 @@ def perceptual_hash(image: Float[Tensor, "3 height width"]) -> Bool[Tensor, " 64
 
 def hamming(hashes: Bool[Tensor, "N bits"]) -> Int[Tensor, "N N"]:
     """Return in how many bits each pair differs: 0 for equal hashes, about half of the bits for unrelated ones."""
-    return (hashes[:, None] != hashes[None]).sum(dim=-1)
+    signs = 2 * hashes.double() - 1  # the product of two hashes counts equal bits minus different ones
+    return ((hashes.shape[1] - signs @ signs.T) / 2).long()
 
 
 def linked_groups(count: int, pairs: Iterable[Sequence[int]]) -> Int[Tensor, " N"]:
