@@ -30,7 +30,7 @@ def show_pairs(masks: Mapping[str, Bool[Tensor, "S S"]], *, border: int, kinds: 
         ax.imshow(as_array(mask), cmap="Blues", vmin=0, vmax=1.4)
         ax.axhline(border - 0.5, color=BORDER)
         ax.axvline(border - 0.5, color=BORDER)
-        ax.set(xlabel=f"is read: {kinds[0]} | {kinds[1]}")
+        ax.set(xlabel=f"is read: {kinds[0]} | {kinds[1]}", xticks=[], yticks=[])
         ax.set_title(f"{name}: {int(mask.sum())} of {mask.numel()} pairs", fontsize=9)
     axes[0, 0].set_ylabel(f"reads: {kinds[0]} above, {kinds[1]} below")
     return fig, axes[0]

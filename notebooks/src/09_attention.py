@@ -4,7 +4,7 @@ r"""
 
 You will be able to write attention with its shapes, say what each part is for, and show the cell that proves it.
 
-*Two hours with the exercises · needs lesson 07 for fusion · under 40 s of CPU · previous: 08 Dynamic fusion (planned) · next: 10 Connectors (planned)*
+*Two hours with the exercises · needs no other lesson · under 20 s of CPU · previous: 08 Dynamic fusion (planned) · next: 10 Connectors (planned)*
 """
 
 # %% [markdown]
@@ -27,7 +27,7 @@ only distances; M-RoPE does so for time, height and width. And a weight says wha
 **You will be able to**
 
 1. write scaled dot-product and multi-head attention so that they equal PyTorch's, CLIP's and Llama's, masks and NaN included;
-2. derive $\sqrt{d_k}$, and refute five things people say about it;
+2. derive $\sqrt{d_k}$, and refute what people say about it;
 3. derive RoPE's relative property and write position ids for a text with images in it;
 4. say what windows, grouped heads and long sequences cost, in operations and bytes;
 5. read an attention map between words and patches, and test by cutting edges whether it matters.
@@ -216,6 +216,10 @@ print("loop = two products:     ", torch.allclose(looped, vectorised, atol=1e-6)
 print("two products = function: ", torch.allclose(vectorised, ours.output, atol=1e-6))
 print("function = torch's fused:", torch.allclose(ours.output, F.scaled_dot_product_attention(q, k, v), atol=1e-6))
 
+order = torch.tensor([3, 0, 4, 2, 1])  # of the keys, with their values
+shuffled = attention.dot_product_attention(q, k[:, :, order], v[:, :, order])
+print("keys in another order:   ", torch.allclose(ours.output, shuffled.output, atol=1e-6), "(the same output)")
+
 # %% [markdown]
 r"""
 **Numbers that break it.** Six ways to apply a mask, four inputs. *Loud*: scores of ±10,000. *Banned*: the loudest key is masked.
@@ -274,7 +278,7 @@ claim(
     "Only two ways survive everything: the lowest finite number and then times the mask, and torch's fused kernel",
     [way for way, words in table.items() if set(words) == {"ok"}]
     == ["lowest number, times mask", "torch's fused kernel"],
-    measured=f"nn.MultiheadAttention with all keys masked: NaN with need_weights=True {nan[True]}, without {nan[False]}",
+    measured=f"nn.MultiheadAttention with all keys masked gives NaN: {nan[True]} with need_weights=True, {nan[False]} without",
 )
 
 # %% [markdown]
@@ -341,7 +345,7 @@ hint(exercise.mha)
 
 # %% [markdown]
 r"""
-**Positions.** Attention without them reads a *set*. RoPE takes two features as a point in the plane, a complex number $a + ib$, and
+**Positions.** Attention without them reads a *set*: another order of the keys gave the same output above. RoPE takes two features as a point in the plane, a complex number $a + ib$, and
 turns it by the angle $p\,\theta$ at position $p$. The derivation is one line: the dot product of two points is
 $\mathrm{Re}(q\,\bar k)$, so after the turn it is $\mathrm{Re}(q e^{ip\theta}\,\overline{k e^{ip'\theta}}) =
 \mathrm{Re}(q \bar k\, e^{i(p - p')\theta})$: only $p - p'$ is left. This lesson pairs neighbours $(2i, 2i{+}1)$, *interleaved*, like the paper.
@@ -418,7 +422,7 @@ for axis, turn in zip(("time", "height", "width"), frequencies, strict=True):
 r"""
 Two gains: vertical neighbours are 1 apart, not 24; and text behind an image starts at 24, not 576, so positions stay inside the
 range seen in training for longer. And a weakness, in the last three lines: pairs go from fast to slow, time comes first, so width has only
-slow pairs, and a neighbour column is hardly told apart by the angle. Qwen3-VL deals the pairs out in turn instead, t h w t h w (Huang et al., 2025).
+slow pairs, and a neighbour column is hardly told apart by the angle. (The image encoder has positions of its own, so the content still tells.) Qwen3-VL deals the pairs out in turn instead, t h w t h w (Huang et al., 2025).
 
 ### Exercise 09.4 · mrope_ids ●●○ 10 minutes
 
@@ -449,9 +453,9 @@ from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLTextConfi
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLAttention, Qwen2VLRotaryEmbedding  # noqa: E402
 
 sizes = {"hidden_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}  # E = 12, six pairs
-rope = {"rope_type": "default", "rope_theta": 10_000.0}
-llama_config = LlamaConfig(**sizes, rope_parameters=rope)
-qwen_config = Qwen2VLTextConfig(**sizes, rope_parameters={**rope, "mrope_section": [1, 2, 3]})
+turning = {"rope_type": "default", "rope_theta": 10_000.0}
+llama_config = LlamaConfig(**sizes, rope_parameters=turning)
+qwen_config = Qwen2VLTextConfig(**sizes, rope_parameters={**turning, "mrope_section": [1, 2, 3]})
 llama_config._attn_implementation = qwen_config._attn_implementation = "eager"
 
 ids = positions.mrope_ids([3, (2, 3), 3])
@@ -496,6 +500,9 @@ explore(draw_masks, alt=ALT, mask=list(masks.NAMES), reach=(1, 6), layers=(1, 8)
 
 # %% [markdown]
 r"""
+Eight layers: 15 steps at 2 a layer. And only *global* and *local window* ever let the first patch hear a word; with a causal mask or an image
+prefix, patches never know the question.
+
 **The clock.** RoPE turns each pair of features like a hand of a clock, fast hands first. Solid: the query; dashed: the key. **Predict first**:
 what happens to the angle *between* the two hands when both move by the same shift?
 """
@@ -511,6 +518,8 @@ explore(draw_clock, alt=ALT, query_at=(0, 40), key_at=(0, 40), shift=(0, 200))
 
 # %% [markdown]
 r"""
+Nothing: both hands move together, pair by pair, at any shift.
+
 **The softmax and the width.** 16 random keys, sorted by weight. **Predict first**: move the width from 4 to 1,024 without the scale; how many
 keys are still read?
 """
@@ -575,7 +584,7 @@ for name, (variance, parameters, scores) in factors.items():
 r"""
 Only the width of a head moves the variance. That is the whole argument for the scale: if the entries of $q$ and $k$ are independent
 with mean 0 and variance 1, then $\mathrm{Var}(q^\top k) = \sum_{i=1}^{E} \mathrm{Var}(q_i k_i) = E$. The number of keys does not
-occur. **Predict** the mean weight of the strongest of 16 keys at $E = 4$ and at $E = 1024$.
+occur. It is an argument about the start of training: later $q$ and $k$ grow and correlate, which is why large models normalise both as well. **Predict** the mean weight of the strongest of 16 keys at $E = 4$ and at $E = 1024$.
 """
 
 # %%
@@ -654,10 +663,10 @@ claim(
 # %% [markdown]
 r"""
 A window is not blind beyond its edge, it is slow: information travels one window per layer. And a mask alone saves nothing; the
-first column would be the same with a window *mask*, because all scores are computed before most of them are thrown away.
+column *counted* would be the same with a window *mask*, because all scores are computed before most of them are thrown away.
 
 **Path length.** How much does the last output feel the first input? A plain RNN passes it through every step in between, attention reads it
-in one. Untrained modules of width 16, three seeds.
+in one. Untrained modules of width 16 as PyTorch initialises them, three seeds, 10, 50 and 200 tokens.
 """
 
 
@@ -691,7 +700,8 @@ claim(
 
 # %% [markdown]
 r"""
-So "long text makes gradients vanish" is about recurrent networks. A Transformer on long text pays in scores, memory and positions
+So "long text makes gradients vanish" is about recurrent networks. (Gates and careful initialisation slow the decay; the path stays
+long.) A Transformer on long text pays in scores, memory and positions
 it never saw in training, and tends to use the middle of its context least (Liu et al., 2023).
 
 **Words and patches.** Now a trained model. The small Transformer of lesson 29 reads eight words and sixteen patches in one sequence
@@ -711,7 +721,7 @@ def load_vqa(seed):
 
 models = [load_vqa(seed) for seed in SEEDS]
 test = make_colour_questions(250, seed=77)
-example = 5
+example = 8
 words = ["<bos>", *ENGLISH.decode(test.ids[example]).replace("?", " ?").split(), "<eos>"]
 maps = [list(capture_attention(each, {"image": test.images, "ids": test.ids}).maps.values()) for each in models]
 
@@ -724,7 +734,7 @@ show(fig, "A scene of coloured shapes, and a matrix of eight words by sixteen pa
 
 # %% [markdown]
 r"""
-A pretty map: every word seems to look somewhere. Two questions to it. Does `<bos>` look at the asked object? And does the answer need what the
+A pretty map: most words seem to look at the ring, down on the right. Two questions to it. Does `<bos>` look at the asked object? And does the answer need what the
 map shows? For the second, *cut edges*: forbid one group of tokens to read another, in one layer, by a mask, and ask again. The model's own `forward` has no
 such mask, so we run its blocks by hand with this lesson's function, and check that without cuts nothing changes.
 """
@@ -781,7 +791,7 @@ cuts = {
     for layer in (1, 2)
 }
 fig, ax = dot_plot(cuts, xlabel="share of right answers, one mark a seed (dotted: colour of any object)", chance=0.4)
-show(fig, "Only two cuts hurt much: bos reads no patch in layer 2, and no patch reads a word in layer 1.")
+show(fig, "What hurts: bos, alone or with all words, reads no patch in layer 2; and no patch reads a word in layer 1.")
 
 
 # %%
@@ -815,9 +825,9 @@ claim(
 
 # %% [markdown]
 r"""
-The story that the map tells, "the word *ring* looks for the ring", is not how this model works. The *patches* read the question first;
-then `<bos>` collects from the patch that found itself asked. The row of the shape word is real attention and nobody uses it. (What the last
-layer writes into patches nobody reads at all, hence the exact zeros there.) Edge cutting, *attention knockout*, is how the flow through LLaVA was
+The story one likes to tell, "the word *ring* looks for the ring", is not how this model works. The *patches* read the question first;
+then `<bos>` collects from the patch that found itself asked. The row of the shape word is real attention and nobody uses it: in layer 2
+cutting all words costs exactly what cutting `<bos>` costs. (What the last layer writes into words and patches nobody reads at all.) Edge cutting, *attention knockout*, is how the flow through LLaVA was
 traced as well (Zhang et al., 2024); there the image goes into the question tokens first. Neither order is a law. Measure yours.
 
 ## 9.7 Wrong answers people give
@@ -875,11 +885,6 @@ def by_sequence(x):
     return attention.dot_product_attention(chunks, chunks, chunks).output.flatten(1, 2)
 
 
-text, patches = normal(1, 3, 8), normal(1, 5, 8, seed=1)
-for (kind, source), heads in product({"self": None, "cross": patches}.items(), (1, 4)):
-    read = attention.MultiHeadAttention(8, heads)(text, source)
-    print(f"{kind:5s} with {heads} head{'s' if heads > 1 else ''}: weights {tuple(read.weights.shape)}")
-
 felt_by_first = [(split(x) - split(moved))[:, 0].abs().max().item() for split in (by_features, by_sequence)]
 claim(
     "C09.4",
@@ -887,6 +892,25 @@ claim(
     "sequence never",
     set(counts.values()) == {66_048} and felt_by_first[0] > 0.01 and felt_by_first[1] == 0,
     measured=f"effect of the last token on the first: by features {felt_by_first[0]:.2f}, by sequence {felt_by_first[1]:.1f}",
+)
+
+layer, other = attention.MultiHeadAttention(16, 4), attention.MultiHeadAttention(16, 4)
+features = torch.arange(16).view(4, 4)[[2, 0, 3, 1]].flatten()  # the four heads in another order
+state = {name: w[:, features] if name == "out.weight" else w[features] for name, w in layer.state_dict().items()}
+other.load_state_dict(state)
+gap = (layer(x).output - other(x).output).abs().max().item()
+claim(
+    "C09.4b", "Heads in another order give the same output: they are no levels", gap < 1e-6, measured=f"gap {gap:.0e}"
+)
+
+patches = normal(1, 5, 16, seed=6)
+runs = [attention.MultiHeadAttention(16, heads)(x, source) for source, heads in product((None, patches), (1, 4))]
+shapes = [tuple(run.weights.shape) for run in runs]
+claim(
+    "C09.16",
+    "Self or cross, one head or four: two independent arguments of one module, four combinations",
+    shapes == [(1, 1, 8, 8), (1, 4, 8, 8), (1, 1, 8, 5), (1, 4, 8, 5)],
+    measured=f"shapes of the weights {', '.join(map(str, shapes))}",
 )
 
 # %% [markdown]
@@ -911,7 +935,7 @@ expected = sum(p * piece for p, piece in zip(chance.detach(), pieces, strict=Tru
 noise = sum(p * (piece - exact).square().sum() for p, piece in zip(chance.detach(), pieces, strict=True)).sqrt()
 claim(
     "C09.7b",
-    "A hard argmax read has no gradient, a soft one has; the score-function estimate has the right mean and a spread larger than it",
+    "A hard argmax read has no gradient, a soft one has; the score-function estimate has the right mean and an even larger spread",
     soft.requires_grad
     and not hard.requires_grad
     and torch.allclose(expected, exact, atol=1e-6)
@@ -977,7 +1001,7 @@ $n$. A window makes the products linear too. The cache is what serving pays for:
   product, never use -1e9.
 - **Memory in training**: micro-batches and accumulation leave attention as it is, since no example sees another. A packed batch needs
   a mask per document, or examples read each other.
-- **Several GPUs**: heads are independent, so tensor parallelism gives each device some heads (at least one key head each); past that, context
+- **Several GPUs**: heads are independent, so tensor parallelism gives each device some heads (key heads are copied where they are fewer than devices); past that, context
   parallelism splits the *sequence* and passes keys and values around a ring (Liu et al., 2023), which changes no result.
 - **Linear attention** replaces $\exp(q^\top k)$ by $\phi(q)^\top\phi(k)$; then $\phi(Q)\,(\phi(K)^\top V)$ is summed once, linear in $n$, with a state of
   fixed size. It cannot look as sharply as softmax, and hybrids keep a few full layers.
@@ -1005,8 +1029,8 @@ claim(
 # %% [markdown]
 r"""
 That is why a plain sliding window over the cache fails on many language models, and why keeping the first few tokens repairs it (Xiao et al., 2023;
-`masks.sink_mask`). Vision-language models have sinks among their *patches* too, mostly in the background, and masking them there hardly hurts (Kang et
-al., 2025). So look before you prune by attention weight, and before you explain by it.
+`masks.sink_mask`). Vision-language models have sinks among their *patches* too, mostly in the background, and masking those hardly hurts (Kang et
+al., 2025), presumably because the first token still takes the rest. So look before you prune by attention weight, and before you explain by it.
 
 **Weight and effect in the trained models.** For every patch, the weight that `<bos>` gives it in layer 2, and how much the answer's
 probabilities move when that one edge is cut. Do they rank the patches alike? (1: same order, 0: none.)
