@@ -143,7 +143,7 @@ r"""
 ### Exercise 09.1 · sdpa ●●○ 15 minutes
 
 Write it for whole batches: `(B, H, T, E), (B, H, S, E), (B, H, S, E_value)` and a boolean mask that broadcasts with `(B, H, T, S)`,
-True where a query may read a key. Return output and weights. The tests go up to scores of ±10,000, float16, and a query that
+True where a query may read a key. Return output and weights. The tests include scores beyond ±10,000, float16, and a query that
 may read nothing (it reads zeros).
 """
 
@@ -769,7 +769,7 @@ print("by hand = model:", gap < 1e-4)
 
 # %% [markdown]
 r"""
-**Bet**: five cuts, each in layer 1 or in layer 2. Which of the ten hurt? The shape word ("ring") is token 5, and it puts more than half of
+**Bet**: six cuts, each in layer 1 or in layer 2. Which of the twelve hurt most? The shape word ("ring") is token 5, and it puts more than half of
 its attention on patches.
 """
 
@@ -778,6 +778,7 @@ BOS, SHAPE, WORDS, PATCHES = slice(0, 1), slice(5, 6), slice(0, 8), slice(8, 24)
 CUTS = {
     "nothing cut": free,
     "<bos> reads no patch": cut(BOS, PATCHES),
+    "<bos> reads no other word": cut(BOS, slice(1, 8)),
     "shape word reads no patch": cut(SHAPE, PATCHES),
     "no word reads a patch": cut(WORDS, PATCHES),
     "no patch reads a word": cut(PATCHES, WORDS),
@@ -791,7 +792,7 @@ cuts = {
     for layer in (1, 2)
 }
 fig, ax = dot_plot(cuts, xlabel="share of right answers, one mark a seed (dotted: colour of any object)", chance=0.4)
-show(fig, "What hurts: bos, alone or with all words, reads no patch in layer 2; and no patch reads a word in layer 1.")
+show(fig, "What hurts most: bos, or all words, read no patch in layer 2; then: no patch reads a word in layer 1.")
 
 
 # %%
@@ -826,7 +827,8 @@ claim(
 # %% [markdown]
 r"""
 The story one likes to tell, "the word *ring* looks for the ring", is not how this model works. The *patches* read the question first;
-then `<bos>` collects from the patch that found itself asked. The row of the shape word is real attention and nobody uses it: in layer 2
+then `<bos>` collects from the patch that found itself asked. It is the main road, not the only one: `<bos>` reads the question as well, so with the patches deaf
+the models are still far above the dotted line. The row of the shape word is real attention and nobody uses it: in layer 2
 cutting all words costs exactly what cutting `<bos>` costs. (What the last layer writes into words and patches nobody reads at all.) Edge cutting, *attention knockout*, is how the flow through LLaVA was
 traced as well (Zhang et al., 2024); there the image goes into the question tokens first. Neither order is a law. Measure yours.
 
