@@ -70,7 +70,7 @@ class Throughput:
         return self.loss(model, batch)
 
     def figures(self) -> dict[str, float]:
-        """tokens_per_s and mfu of all processes, by the wall clock since the start or the last call; memory_mib of this."""
+        """tokens_per_s and mfu of all processes, by the wall clock since the last call; memory_mib of this one."""
         found, memory = {}, peak_memory_mib(self.device)
         if self.calls > self.skip:
             seconds = self._now() - self.began
