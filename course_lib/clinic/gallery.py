@@ -113,7 +113,7 @@ GALLERY = (
         "validation data in the training set",
         curves.leak,
         lambda c: late(c["validation"]) < 0.05 and late(c["fresh"]) > CHANCE,
-        "Validation falls with training to 0 on labels that nothing can predict; fresh data say so.",
+        "Validation falls to 0 on labels that nothing can predict; fresh data say so.",
         "Hash every example and intersect the two sets.",
     ),
     Diagnosis(
@@ -183,7 +183,7 @@ def draw_gallery(trained: Sequence[Curves], names: Sequence[str] | None = None) 
     import matplotlib.pyplot as plt
 
     rows = -(-len(trained) // 3)
-    fig, grid = plt.subplots(rows, 3, figsize=(8.4, 1.75 * rows), layout="constrained", sharex=True)
+    fig, grid = plt.subplots(rows, 3, figsize=(7.4, 1.5 * rows), layout="constrained", sharex=True)
     axes = list(grid.flat)
     for number, (ax, lines) in enumerate(zip(axes, trained, strict=False)):
         draw_curves(lines, ax, f"{number + 1}" if names is None else f"{number + 1}  {names[number]}")

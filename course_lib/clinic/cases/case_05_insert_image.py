@@ -1,4 +1,4 @@
-"""Case 05, patches into the seats of <image> placeholders."""
+"""Case 05, patches into the seats of image placeholders."""
 
 from types import SimpleNamespace as Program
 
@@ -29,7 +29,7 @@ _CHOSEN = "chosen = patches.gather(1, which[..., None].expand(-1, -1, patches.sh
 
 CASE = Case(
     number="05",
-    title="patches into the seats of <image> placeholders",
+    title="patches into the seats of image placeholders",
     complaint="Users say the model is blind at the top left, and only there. The camera is fine.",
     stages=(seats_in_order,),
     original="count from 0",
