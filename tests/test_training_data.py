@@ -57,6 +57,16 @@ def test_blocks_of_steps_give_the_same_batches_as_single_steps(monkeypatch):
     assert blocks == [b[0].tolist() for b in in_memory(tables(), order, range(12), CPU)]
 
 
+@pytest.mark.parametrize("rows, wide, shared", [(5, 3, False), (8, 4, True)], ids=["odd", "a multiple of 64 bytes"])
+def test_a_batch_begins_on_a_line_of_memory_whatever_step_the_run_began_at(rows, wide, shared):
+    """MKL's products of the same numbers differ in the last bits with their place modulo 16 bytes: resumes would."""
+    table, order = torch.rand(40, wide), BatchOrder(40, rows)
+    for first in range(3):
+        batches = [x for (x,) in in_memory((table,), order, range(first, 8), CPU)]
+        assert {x.data_ptr() % 64 for x in batches} == {0}
+        assert (len({x.untyped_storage().data_ptr() for x in batches}) == 1) == shared  # views where they may be
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_dataset_gives_the_same_rows_as_tensors_do(workers):
     order = BatchOrder(23, 5, seed=3)

@@ -20,6 +20,7 @@ from course_lib.training.order import BatchOrder, mixed_seed
 
 Batch = tuple | list | dict | Tensor
 BLOCK_BYTES = 4 * 2**20  # gathered at once for several steps: enough to save calls, little enough to stay in the cache
+ALIGNED = 64  # bytes; where an array lies within such a line decides how MKL rounds its products
 
 
 def count_examples(data: object) -> int:
@@ -69,14 +70,22 @@ def split(batch: Any, pieces: int) -> list:
 
 
 def in_memory(data: tuple | dict, order: BatchOrder, steps: range, device: torch.device) -> Iterator[Batch]:
-    """Batches of tensors that live on `device`: gathered for a block of steps at once, handed out as views."""
+    """Batches of tensors that live on `device`: gathered for a block of steps at once, handed out as views.
+
+    Views that would start within a line of memory are gathered one by one instead: their place in the block depends on
+    the step a run started at, and the last bits of their matrix products on their place.
+    """
     tensors = [t.to(device) for t in columns(data)]
-    row_bytes = sum(t[:1].numel() * t.element_size() for t in tensors)
-    block = max(1, min(64, BLOCK_BYTES // max(1, row_bytes * order.batch_size)))
+    row_bytes = [t[:1].numel() * t.element_size() for t in tensors]
+    block = max(1, min(64, BLOCK_BYTES // max(1, sum(row_bytes) * order.batch_size)))
     for first in range(steps.start, steps.stop, block):
         parts = [order.indices(step) for step in range(first, min(first + block, steps.stop))]
         rows, sizes = torch.cat(parts).to(device), [len(part) for part in parts]
-        batches = zip(*(t.index_select(0, rows).split(sizes) for t in tensors), strict=True)
+        if all(size * bytes_ % ALIGNED == 0 for size in sizes[:-1] for bytes_ in row_bytes):
+            gathered = [t.index_select(0, rows).split(sizes) for t in tensors]
+        else:
+            gathered = [[t.index_select(0, part) for part in rows.split(sizes)] for t in tensors]
+        batches = zip(*gathered, strict=True)
         yield from batches if type(data) is tuple else (like(data, batch) for batch in batches)
 
 
