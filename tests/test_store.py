@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 from course_lib.interview import store as store_module
-from course_lib.interview.store import FILE, Review, ReviewStore, StoreError, add_to_drill, data_folder
+from course_lib.interview.store import (
+    FILE,
+    MockEvent,
+    Review,
+    ReviewStore,
+    StaleMock,
+    StoreError,
+    add_to_drill,
+    data_folder,
+)
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 
@@ -275,5 +284,72 @@ def test_a_file_of_a_newer_course_is_left_alone(tmp_path):
     store = filled(tmp_path)
     with sqlite3.connect(store.path) as connection:
         connection.execute("PRAGMA user_version = 9")
-    with pytest.raises(StoreError, match="has format 9, this course knows 1.*Update the course"):
+    with pytest.raises(StoreError, match="has format 9, this course knows 2.*Update the course"):
         ReviewStore(tmp_path)
+
+
+# --- mock interviews, and files from before them ------------------------------------------------------------------
+
+FIRST_FORMAT = """
+CREATE TABLE reviews (id INTEGER PRIMARY KEY, question TEXT NOT NULL, rating INTEGER NOT NULL CHECK (rating BETWEEN 1
+    AND 4), at TEXT NOT NULL, seconds REAL);
+CREATE TABLE requests (id INTEGER PRIMARY KEY, question TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
+CREATE TRIGGER reviews_update BEFORE UPDATE ON reviews BEGIN SELECT RAISE(ABORT, 'reviews are append-only'); END;
+INSERT INTO reviews (question, rating, at, seconds) VALUES ('Q004', 2, '2026-02-01T10:00:00+00:00', 31.5);
+INSERT INTO requests (question, reason, at) VALUES ('Q061', 'weak', '2026-02-01T11:00:00+00:00');
+PRAGMA user_version = 1;
+"""
+
+
+def mock_event(number, mock="a", minute=0):
+    return MockEvent(mock, number, START + timedelta(minutes=minute or number), f'{{"number": {number}}}')
+
+
+def test_a_file_from_before_mock_interviews_is_brought_up_to_date_and_loses_nothing(tmp_path):
+    with sqlite3.connect(tmp_path / FILE) as connection:
+        connection.executescript(FIRST_FORMAT)
+    connection.close()
+    store = ReviewStore(tmp_path)
+    assert store.notice == ""
+    assert store.reviews() == [Review("Q004", 2, datetime(2026, 2, 1, 10, tzinfo=UTC), 31.5)]
+    assert [(each.question, each.reason) for each in store.requests()] == [("Q061", "weak")]
+    assert store.mock_events() == {}
+    store.add_mock_event(mock_event(0))
+    assert ReviewStore(tmp_path).mock_events() == {"a": [mock_event(0)]}
+    with sqlite3.connect(store.path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        for statement in ("DELETE FROM mock_events", "UPDATE mock_events SET number = 7", "DELETE FROM requests"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                connection.execute(statement)
+
+
+def test_two_mock_interviews_do_not_mix(tmp_path):
+    store = ReviewStore(tmp_path)
+    events = [mock_event(0, "b", 5), mock_event(0, "a", 6), mock_event(2, "b", 7), mock_event(1, "b", 8)]
+    for each in events:
+        store.add_mock_event(each)
+    assert store.mock_events() == {"b": [events[0], events[3], events[2]], "a": [events[1]]}
+    assert list(store.mock_events()) == ["b", "a"]
+    assert store.mock_events("a") == {"a": [events[1]]}
+    assert store.mock_events("c") == {}
+
+
+def test_a_number_that_is_taken_is_refused_and_the_file_stays_sound(tmp_path):
+    store = ReviewStore(tmp_path)
+    store.add_mock_event(mock_event(0))
+    with pytest.raises(StaleMock, match="event 0 is there already"):
+        store.add_mock_event(mock_event(0, minute=9))
+    store.add_mock_event(mock_event(1))
+    again = ReviewStore(tmp_path)
+    assert (again.notice, again.mock_events()) == ("", {"a": [mock_event(0), mock_event(1)]})
+
+
+def test_events_of_a_damaged_file_are_carried_over(tmp_path):
+    store = ReviewStore(tmp_path)
+    rows = [(e.mock, e.number, e.at.isoformat(), e.content) for e in map(mock_event, range(900))]
+    store._append("mock_events", rows)
+    store.path.write_bytes(store.path.read_bytes()[:-20_000])
+    repaired = ReviewStore(tmp_path)
+    saved = repaired.mock_events()["a"]
+    assert 300 < len(saved) < 900 and saved[:300] == [mock_event(number) for number in range(300)]
+    assert f"{len(saved)} mock events, 0 reviews and 0 requests could be read" in repaired.notice

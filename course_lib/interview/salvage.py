@@ -53,10 +53,10 @@ def set_aside(path: Path, schema: str, columns: dict[str, str], fits: Callable[[
             for table, rows in saved.items():
                 insert(connection, table, columns[table], rows)
             connection.execute("COMMIT")
-        counts = " and ".join(f"{len(rows)} {table}" for table, rows in saved.items())
+        counts = [f"{len(rows)} {table.replace('_', ' ')}" for table, rows in saved.items()]
         return (
             f"{path.name} was damaged ({damage}). It was moved to {aside}, where it stays as it is; "
-            f"{counts} could be read and were carried over."
+            f"{', '.join(counts[:-1])} and {counts[-1]} could be read and were carried over."
         )
 
 

@@ -1,10 +1,10 @@
 """Reviews on disk: one SQLite file in the user's data folder, into which every rating goes before the next question.
 
-The file is a log. Reviews and requests are only ever appended (triggers refuse anything else), each in a transaction of
-its own, and the state of a card is computed from the log, so there is no second copy that could disagree. Every call
-opens the file, does one thing and closes it: two kernels can practise at once (write-ahead log, busy timeout), and a
-kernel that is killed loses nothing that was rated. A damaged file is moved aside, never overwritten; what SQLite can
-still read of it is carried over.
+The file is a log. Reviews, requests and the events of mock interviews are only ever appended (triggers refuse anything
+else), each in a transaction of its own, and the state of a card is computed from the log, so there is no second copy
+that could disagree. Every call opens the file, does one thing and closes it: two kernels can practise at once
+(write-ahead log, busy timeout), and a kernel that is killed loses nothing that was rated. A damaged file is moved
+aside, never overwritten; what SQLite can still read of it is carried over.
 """
 
 import os
@@ -20,7 +20,7 @@ import platformdirs
 from course_lib.interview.salvage import BUSY_SECONDS, find_damage, insert, set_aside
 
 FILE = "reviews.sqlite3"
-VERSION = 1
+VERSION = 2  # 1: reviews and requests; 2: events of mock interviews as well
 RATINGS = {1: "again", 2: "hard", 3: "good", 4: "easy"}
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS reviews (
@@ -28,19 +28,30 @@ CREATE TABLE IF NOT EXISTS reviews (
     at TEXT NOT NULL, seconds REAL);
 CREATE TABLE IF NOT EXISTS requests (
     id INTEGER PRIMARY KEY, question TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS mock_events (
+    id INTEGER PRIMARY KEY, mock TEXT NOT NULL, number INTEGER NOT NULL, content TEXT NOT NULL, at TEXT NOT NULL,
+    UNIQUE (mock, number));
 """
 SCHEMA += "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_{verb.lower()} BEFORE {verb} ON {table} "
     f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;\n"
-    for table in ("reviews", "requests")
+    for table in ("reviews", "requests", "mock_events")
     for verb in ("UPDATE", "DELETE")
 )
 SCHEMA += f"PRAGMA user_version = {VERSION};"
-COLUMNS = {"reviews": "question, rating, at, seconds", "requests": "question, reason, at"}
+COLUMNS = {
+    "mock_events": "mock, number, at, content",
+    "reviews": "question, rating, at, seconds",
+    "requests": "question, reason, at",
+}
 
 
 class StoreError(RuntimeError):
     """Reviews cannot be read or written; the message says what to do."""
+
+
+class StaleMock(RuntimeError):
+    """Somebody else, another kernel or terminal, has continued this mock interview since it was read."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,19 @@ class Request:
     question: str
     reason: str
     at: datetime
+
+
+@dataclass(frozen=True)
+class MockEvent:
+    """One thing that happened in a mock interview; what `content` means is the business of rounds/state.py."""
+
+    mock: str
+    """Id of the mock interview."""
+    number: int
+    """0, 1, 2, ... within it."""
+    at: datetime
+    content: str
+    """JSON."""
 
 
 def data_folder() -> Path:
@@ -117,6 +141,25 @@ class ReviewStore:
         when = _stamp(at or datetime.now(UTC))
         self._append("requests", [(question, reason, when) for question in questions])
 
+    def add_mock_event(self, event: MockEvent) -> None:
+        """Append one event; StaleMock when its number is taken, so that two kernels cannot both answer a question."""
+        try:
+            self._append("mock_events", [(event.mock, event.number, _stamp(event.at), event.content)])
+        except StoreError as error:
+            if isinstance(error.__cause__, sqlite3.IntegrityError):
+                raise StaleMock(
+                    f"this mock interview was continued in another window (event {event.number} is there already); "
+                    "go on there, or resume it here"
+                ) from error
+            raise
+
+    def mock_events(self, mock: str | None = None) -> dict[str, list[MockEvent]]:
+        """The events of each mock interview, or of one, by number; the oldest interview first."""
+        found: dict[str, list[MockEvent]] = {}
+        for id, number, at, content in self._all("mock_events", mock):
+            found.setdefault(id, []).append(MockEvent(id, number, _time(at), content))
+        return {id: sorted(events, key=lambda each: each.number) for id, events in found.items()}
+
     def reviews(self) -> list[Review]:
         """All reviews, oldest first."""
         rows = self._all("reviews")
@@ -132,9 +175,11 @@ class ReviewStore:
             insert(connection, table, COLUMNS[table], rows)
             connection.execute("COMMIT")
 
-    def _all(self, table: str) -> list[tuple]:
+    def _all(self, table: str, mock: str | None = None) -> list[tuple]:
+        chosen = "" if mock is None else "WHERE mock = :mock"
         with self._explained(), self._open() as connection:
-            return connection.execute(f"SELECT {COLUMNS[table]} FROM {table} ORDER BY id").fetchall()
+            query = f"SELECT {COLUMNS[table]} FROM {table} {chosen} ORDER BY id"
+            return connection.execute(query, {} if mock is None else {"mock": mock}).fetchall()
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -170,8 +215,10 @@ def _is_time(text: object) -> bool:
 
 def _fits(table: str, row: tuple) -> bool:
     """Whether a salvaged row is one that this module could have written."""
-    right = row[1] in RATINGS if table == "reviews" else isinstance(row[1], str)
-    return isinstance(row[0], str) and right and _is_time(row[2])
+    kind = {"mock_events": int, "reviews": int, "requests": str}[table]
+    right = isinstance(row[1], kind) and (table != "reviews" or row[1] in RATINGS)
+    whole = table != "mock_events" or isinstance(row[3], str)
+    return isinstance(row[0], str) and right and whole and _is_time(row[2])
 
 
 def _stamp(at: datetime) -> str:

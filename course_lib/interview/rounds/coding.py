@@ -1,0 +1,100 @@
+"""The coding round: one exercise of the lessons, its function written in a cell or in a file, judged by its own tests.
+
+A file is judged in a process of its own (`python -m course_lib.interview.rounds.coding "07.1 fuse" fuse.py`), so an
+endless loop or a crash in it ends that process and not the interview.
+"""
+
+import importlib
+import inspect
+import json
+import pkgutil
+import re
+import runpy
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import course_lib.exercises
+from course_lib.lesson.exercises import Exercise, Verdict, judge
+
+PATIENCE = 120.0  # seconds for starting Python, importing torch and running the tests
+_SIGNATURE = re.compile(r"Write (\w+)(\([^)]*\))")
+_LAST_LINE = "verdict:"
+
+
+def load_exercises() -> dict[str, Exercise]:
+    """Every exercise of the course by id, "07.1 fuse"."""
+    names = sorted(module.name for module in pkgutil.iter_modules(course_lib.exercises.__path__))
+    modules = [importlib.import_module(f"course_lib.exercises.{name}") for name in names]
+    found = [value for module in modules for value in vars(module).values() if isinstance(value, Exercise)]
+    return {exercise.id: exercise for exercise in found}
+
+
+def signature(exercise: Exercise) -> tuple[str, str]:
+    """Name and parameters of the function to write: ("fuse", "(image, text, operator)")."""
+    match = _SIGNATURE.match(exercise.task)
+    if match is None:
+        raise ValueError(f"the task of {exercise.id} does not open with 'Write name(...)': {exercise.task[:60]!r}")
+    return match[1], match[2]
+
+
+def stub(exercise: Exercise) -> str:
+    """A file to begin with."""
+    name, parameters = signature(exercise)
+    task = textwrap.fill(exercise.task, 100, initial_indent="# ", subsequent_indent="# ")
+    return f"{task}\nimport torch\n\n\ndef {name}{parameters}:\n    raise NotImplementedError\n"
+
+
+def solution(exercise: Exercise) -> str:
+    """Source of the reference answer."""
+    return textwrap.dedent(inspect.getsource(exercise.reference)).rstrip()
+
+
+def judge_name(exercise: Exercise, names: dict[str, object]) -> Verdict:
+    """Judge the function of that name among `names`, a notebook's namespace or a file's."""
+    name, _ = signature(exercise)
+    if not callable(names.get(name)):
+        return Verdict(False, f"○ {exercise.id}  no function {name} yet: define it, run the cell, then check")
+    return judge(exercise, names[name])
+
+
+def judge_file(exercise: Exercise, path: Path, patience: float = PATIENCE) -> Verdict:
+    """Judge the function in a file; whatever the file does becomes a line."""
+    command = [sys.executable, "-m", __name__, exercise.id, str(path)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        return Verdict(False, f"✗ {exercise.id}  no end after {patience:g} s: is there a loop without an end?")
+    lines = [line for line in done.stdout.splitlines() if line.startswith(_LAST_LINE)]
+    if done.returncode == 0 and lines:
+        return Verdict(*json.loads(lines[-1].removeprefix(_LAST_LINE)))
+    said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+    return Verdict(False, f"✗ {exercise.id}  {path.name} ended Python before the tests: {said}")
+
+
+def mark(tries: list[dict]) -> int:
+    """2 for passed, 1 when a first stage was passed, 0 otherwise; the best of all runs."""
+    return max((each["mark"] for each in tries), default=0)
+
+
+def as_try(verdict: Verdict) -> dict:
+    """What the log keeps of a run."""
+    beyond_first = re.search(r"stage (\d+) of", verdict.line)
+    some = beyond_first is not None and int(beyond_first[1]) > 1
+    return {"line": verdict.line, "passed": verdict.passed, "mark": 2 if verdict.passed else int(some)}
+
+
+def _main(exercise_id: str, path: str) -> None:
+    exercise = load_exercises()[exercise_id]
+    try:
+        names = runpy.run_path(path)
+    except Exception as error:  # the learner's own file: a line, as for everything a checker meets
+        verdict = Verdict(False, f"✗ {exercise.id}  {Path(path).name} raised {type(error).__name__}: {error}")
+    else:
+        verdict = judge_name(exercise, names)
+    print("\n" + _LAST_LINE + json.dumps(verdict), flush=True)
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,90 @@
+"""What an interview comes to, in numbers: time and points by round, dimension and item; what is weak, what was missed.
+
+Everything is computed from the state, so an old interview gives the same numbers again.
+"""
+
+from datetime import datetime
+from fractions import Fraction
+from typing import NamedTuple
+
+from course_lib.interview.rounds.rubric import Points, by_dimension, total
+from course_lib.interview.rounds.script import KINDS
+from course_lib.interview.rounds.state import State, asked_items, round_of
+
+ENOUGH = 4  # possible points; a dimension that applied to fewer than two answers is neither strongest nor weakest
+
+
+class Asked(NamedTuple):
+    """One item with its follow-ups."""
+
+    round: str
+    item: str
+    points: Points
+    weak: bool
+    """The main answer, or all answers together, got less than half of the points."""
+
+
+class RoundOutcome(NamedTuple):
+    """One round."""
+
+    kind: str
+    seconds: float
+    """Used."""
+    planned: int
+    """Minutes."""
+    points: Points
+    missed: tuple[str, ...]
+    """Items that were never answered."""
+
+
+class Outcome(NamedTuple):
+    """One interview."""
+
+    rounds: tuple[RoundOutcome, ...]
+    dimensions: dict[str, Points]
+    items: tuple[Asked, ...]
+    points: Points
+    strongest: tuple[str, ...]
+    """Dimensions with the highest share of their points; empty where all are alike."""
+    weakest: tuple[str, ...]
+
+
+def outcome(state: State) -> Outcome:
+    """The numbers of an interview, finished or not; an answer that was not marked does not count."""
+    marked = {node: fact.marks for node, fact in state.facts.items() if fact.marks is not None}
+    items = tuple(_asked(marked, *key) for key in dict.fromkeys((node.round, node.item) for node in marked))
+    rounds = []
+    for kind in KINDS:
+        done = {each.item for each in items if each.round == kind}
+        missed = tuple(item for item in asked_items(state, kind) if item not in done)
+        points = total(marks for node, marks in marked.items() if node.round == kind)
+        planned = round_of(state.script, kind).minutes
+        rounds.append(RoundOutcome(kind, state.seconds[kind], planned, points, missed))
+    dimensions = by_dimension(marked.values())
+    return Outcome(tuple(rounds), dimensions, items, total(marked.values()), *_extremes(dimensions))
+
+
+def weak_questions(state: State, at: datetime) -> dict[str, str]:
+    """Ids of the bank's questions that were answered weakly, and what the drill is told about each."""
+    found = {}
+    for each in outcome(state).items:
+        if each.round == "depth" and each.weak:
+            marks = [fact.marks for node, fact in state.facts.items() if node.item == each.item and fact.marks]
+            low = [name for name, points in by_dimension(marks).items() if points.weak]
+            found[each.item] = f"mock interview of {at:%Y-%m-%d}: weak in {', '.join(low)}"
+    return found
+
+
+def _asked(marked: dict, kind: str, item: str) -> Asked:
+    own = {node: marks for node, marks in marked.items() if (node.round, node.item) == (kind, item)}
+    points = total(own.values())
+    mains = total(marks for node, marks in own.items() if node.step in ("main", "sum", "code"))
+    return Asked(kind, item, points, points.weak or mains.weak)
+
+
+def _extremes(dimensions: dict[str, Points]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    shares = {name: Fraction(*points) for name, points in dimensions.items() if points.possible >= ENOUGH}
+    if len(set(shares.values())) < 2:
+        return (), ()
+    high, low = max(shares.values()), min(shares.values())
+    return tuple(n for n, s in shares.items() if s == high), tuple(n for n, s in shares.items() if s == low)
