@@ -30,6 +30,9 @@ from course_lib.lesson.figures import show as show_figure
 SECONDS = 30.0
 """Time limit of a run; the programs take 1 to 4 seconds, most of it for importing torch."""
 
+ROOT = Path(__file__).resolve().parents[2]
+"""Where `python -m course_lib...` finds this package, installed or not."""
+
 Repair = str | Path | Callable
 
 
@@ -139,7 +142,7 @@ def _child(task: str, case: Case, text: str, seconds: float) -> dict[str, Any]:
     quiet = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
     try:
         done = subprocess.run(
-            command, input=text, env=quiet, capture_output=True, text=True, encoding="utf-8", timeout=seconds
+            command, input=text, cwd=ROOT, env=quiet, capture_output=True, text=True, encoding="utf-8", timeout=seconds
         )
     except subprocess.TimeoutExpired:
         return {"error": f"still running after {seconds:g} seconds: does a loop wait for something that never comes?"}

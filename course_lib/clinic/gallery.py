@@ -113,7 +113,7 @@ GALLERY = (
         "validation data in the training set",
         curves.leak,
         lambda c: late(c["validation"]) < 0.05 and late(c["fresh"]) > CHANCE,
-        "Validation falls to 0 on labels that nothing can predict; fresh data say so.",
+        "Validation goes to 0 on labels that nothing predicts, fresh data do not.",
         "Hash every example and intersect the two sets.",
     ),
     Diagnosis(
@@ -141,7 +141,7 @@ GALLERY = (
         "validation normalised differently",
         curves.wrong_normalisation,
         lambda c: c["validation"][0] > 1.5 * CHANCE and late(c["validation"]) > 5 * late(c["training"]),
-        "Validation starts far above ln 10, before anything was learnt, and stays high.",
+        "Validation starts far above ln 10, untrained, and stays high.",
         "Mean and standard deviation of a batch of each set, just before the model.",
     ),
     Diagnosis(
