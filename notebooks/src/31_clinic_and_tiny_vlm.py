@@ -756,38 +756,45 @@ log-probability of every word again. The two methods should agree on where the o
 """
 
 # %%
-agree, by_chance = [], []
-for row, example in enumerate(two[:16]):
-    found = captions.attribute_caption(model, WORDS, images[row], DESCRIBE, data.answers[example])
-    for word, which in ((1, 0), (2, 0), (7, 1), (8, 1)):
-        touched = found.regions[masks[row, which]].unique()  # the regions in which the object lies
-        agree.append(bool((found.per_token[word].argmax() == touched).any()))
-        by_chance.append(len(touched) / 16)
+agree, by_chance, asked_words = [], [], 0
+for each in models["all parts"]:
+    for row, example in enumerate(two[:16]):
+        found = captions.attribute_caption(each, WORDS, images[row], DESCRIBE, data.answers[example])
+        for word, which in ((1, 0), (2, 0), (7, 1), (8, 1)):
+            effect, asked_words = found.per_token[word], asked_words + 1
+            if effect.max() > 0.1:  # nats: some region matters
+                touched = found.regions[masks[row, which]].unique()  # the regions in which the object lies
+                agree.append(bool((effect.argmax() == touched).any()))
+                by_chance.append(len(touched) / 16)
 share, chance = sum(agree) / len(agree), sum(by_chance) / len(by_chance)
 claim(
     "C31.17",
-    "The region whose loss hurts a word most lies on that word's object far more often than a random region: "
-    "no gradient is needed to ask (one seed)",
-    share > chance + 0.3,
-    measured=f"{share:.2f} of {len(agree)} words, random {chance:.2f}",
+    "Where one region matters to a colour or shape word, it lies on that word's object; to most of these words no single region "
+    "matters (3 seeds)",
+    share > 0.85 and share > chance + 0.4 and len(agree) < 0.5 * asked_words,
+    measured=f"{share:.2f} of {len(agree)} words, random {chance:.2f}; no region matters to {asked_words - len(agree)} of {asked_words}",
 )
 
 # %%
 said = data.answers[two[apart[0]]]
 regions = captions.attribute_caption(model, WORDS, images[apart[0]], DESCRIBE, said)
+largest = [f"{word} {effect.max():.2f}" for word, effect in zip(said.split(), regions.per_token, strict=True)]
+print(f"largest effect of one region, nats: [measured {', '.join(largest)}]")
 
 
-def draw_word(word=1):
-    """Regions that one word of the caption rests on, in nats; the object outlined."""
-    return plots.show_heat(
-        images[apart[0]], regions.map(word), mask=masks[apart[0], word // 6 % 2], title=f'"{said.split()[word]}"'
-    )
+def draw_word(word=8):
+    outlined = {"mask": masks[apart[0], word // 6 % 2], "title": f'"{said.split()[word]}"'}
+    return plots.show_heat(images[apart[0]], regions.map(word), **outlined)
 
 
 explore(draw_word, alt="Heat over 4 x 4 regions of the scene for one word.", word=(0, len(said.split()) - 1))
 
 # %% [markdown]
 r"""
+The word "diamond" loses many nats with one region, and "green" next to it nothing: half a green diamond is still green. Removing one region asks
+what cannot be replaced, a gradient along the path shares the credit among all that say the same. Both are right; say which question
+your map answers.
+
 ## 31.7 Wrong answers people give
 
 **"I evaluate with the argmax of the logits: 80 % of the words are right."** It sounds right because it is an accuracy on held-out data.
@@ -904,9 +911,7 @@ for name, learning in {
     print(f"{name:32s} {learning / 1e6:7.0f} M trained   {gib:6.1f} GiB before activations")
 tokens = 665_000 * (576 + 200)  # 200 words a conversation: an assumption
 hours = 6 * decoder_weights * tokens / (8 * 312e12 * 0.4) / 3600
-print(
-    f"stage 2 at 40 % of the peak of eight A100: {hours:.0f} hours; the authors report about a day for the whole recipe at 13 B"
-)
+print(f"stage 2 at 40 % of the peak of eight A100: {hours:.0f} hours; the authors report a day for both stages at 13 B")
 
 # %% [markdown]
 r"""
@@ -974,9 +979,8 @@ for number in ("03", "08", "11", "12"):
 # %% tags=["solution"]
 def collate(examples, bos, eos, pad):
     rows = [[bos, *prompt, *answer, eos] for prompt, answer in examples]
-    longest = max(map(len, rows))
-    ids = torch.tensor([row + [pad] * (longest - len(row)) for row in rows])
-    place = torch.arange(longest)
+    place = torch.arange(max(map(len, rows)))
+    ids = torch.tensor([row + [pad] * (len(place) - len(row)) for row in rows])
     mask = place < torch.tensor([[len(row)] for row in rows])
     given = place < torch.tensor([[1 + len(prompt)] for prompt, _ in examples])
     return ids, ids.masked_fill(given | ~mask, -100), mask
