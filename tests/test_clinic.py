@@ -73,6 +73,82 @@ def test_the_symptom_is_made_by_running(case):
     assert broken.keys() == mended.keys() and broken != mended
 
 
+OTHER_RIGHT = {
+    "own loss outside the model": (
+        "02",
+        "    outputs = model(images, caption_ids=labels)\n    if outputs.loss is None:\n        return None\n",
+        "    outputs = model(images)\n    outputs.loss = nn.functional.cross_entropy(outputs.logits, labels)\n",
+    ),
+    "classes in the middle": (
+        "03",
+        "return F.cross_entropy(logits.flatten(0, 1), ids.flatten(), ignore_index=ENGLISH.PAD)",
+        "return F.cross_entropy(logits[:, :-1].transpose(1, 2), ids[:, 1:], ignore_index=ENGLISH.PAD)",
+    ),
+    "a label at BOS, which the loss drops": (
+        "04",
+        "    return ids, list(ids)",
+        "    return ids, [BOS, *[IGNORE] * len(prompt), *answer, EOS]",
+    ),
+    "assignment through the mask": (
+        "05",
+        "    which = seats.cumsum(dim=1).clamp(max=patches.shape[1] - 1)  # the patch for each seat\n",
+        "    merged = words.clone()\n    merged[seats] = patches.flatten(0, 1)\n    return merged\n    which = 0\n",
+    ),
+    "sum over words": (
+        "06",
+        "return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())",
+        "real = ids[:, 1:] != PAD\n"
+        "    return F.cross_entropy(logits[:, :-1][real], ids[:, 1:][real], reduction='sum') / real.sum()",
+    ),
+    "torch's own remover of prefixes": (
+        "08",
+        "    model.load_state_dict(checkpoint, strict=False)",
+        "    nn.modules.utils.consume_prefix_in_state_dict_if_present(checkpoint, 'module.')\n"
+        "    model.load_state_dict(checkpoint)",
+    ),
+    "score of each row's last real word": (
+        "09",
+        "following = model(ids, real)[:, -1].argmax(dim=-1)",
+        "last = (torch.arange(ids.shape[1]) * real).argmax(dim=1)\n"
+        "        following = model(ids, real)[torch.arange(len(ids)), last].argmax(dim=-1)",
+    ),
+    "one prompt after the other": (
+        "09",
+        "    ids, real = pad_prompts(prompts)\n    for",
+        "    if len(prompts) > 1:\n        return [generate(model, [prompt], count)[0] for prompt in prompts]\n"
+        "    ids, real = pad_prompts(prompts)\n    for",
+    ),
+    "a copy in evaluation mode": (
+        "10",
+        "    return (model(x)",
+        "    import copy\n\n    model = copy.deepcopy(model).eval()\n    return (model(x)",
+    ),
+    "the gate at one, the projection at zero": ("11", "torch.zeros(1)", "torch.ones(1)"),
+    "norm of the vector in float32": (
+        "12",
+        "size = torch.sqrt(x.pow(2).mean(dim=-1, keepdim=True) + self.eps)\n"
+        "        return x / size * self.scale.to(x.dtype)",
+        "wide = x.float()\n        size = wide.square().mean(-1, keepdim=True).add(self.eps).sqrt()\n"
+        "        return (wide / size * self.scale).to(x.dtype)",
+    ),
+    "transposed in the loader": ("14", "torch.stack(ids) if", "torch.stack(ids).T if"),
+    "detached sum": ("16", "total += loss", "total += loss.detach()"),
+}
+
+
+@pytest.mark.parametrize("number, old, new", OTHER_RIGHT.values(), ids=OTHER_RIGHT)
+def test_other_right_repairs_pass(number, old, new):
+    case = find_case(number)
+    passed, line = judge(case, edited(case.source, ((old, new),)))
+    assert passed, line
+
+
+def test_log_probabilities_are_a_right_repair_too():
+    case = find_case("13")
+    edits = ((".softmax(dim=-1)", ".log_softmax(dim=-1)"), ("    return model(x)\n", "    return model(x).exp()\n"))
+    assert judge(case, edited(case.source, edits)).passed
+
+
 def test_there_are_enough_cases_and_numbers_follow():
     assert len(CASES) >= 12
     assert [case.number for case in CASES] == [f"{k:02d}" for k in range(1, len(CASES) + 1)]
@@ -109,6 +185,10 @@ def f(x, y):
 def test_silencing_is_seen(kind, added):
     assert silenced(PROGRAM, PROGRAM + added) == ADVICE[kind]
     assert silenced(PROGRAM + added, PROGRAM + added) is None, "what stood there before may stay"
+
+
+def test_an_uneven_zip_is_no_loose_load():
+    assert silenced(PROGRAM, PROGRAM + "zip([1], [2, 3], strict=False)") is None
 
 
 def test_a_removed_assertion_and_a_removed_function_are_seen():

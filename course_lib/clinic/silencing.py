@@ -87,7 +87,8 @@ def _call_signs(call: ast.Call) -> Iterator[str]:
     if name == "setattr" and call.args and _root(call.args[0]) in _LIBRARIES:
         yield "patch"
     for keyword in call.keywords:
-        if keyword.arg == "strict" and isinstance(keyword.value, ast.Constant) and keyword.value.value is False:
+        off = isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+        if keyword.arg == "strict" and off and "load" in name:  # zip has a strict= too
             yield "strict"
     if name == "load_state_dict" and len(call.args) > 1 and getattr(call.args[1], "value", None) is False:
         yield "strict"
