@@ -197,6 +197,50 @@ def test_a_file_beside_its_place(coco):
         load_coco_captions(coco)
 
 
+def test_a_part_in_a_subfolder_is_moved_not_named(coco, flickr8k):
+    """To name `images` would lose the annotations, and the next message would name the old folder again."""
+    (coco / "images").mkdir()
+    (coco / "val2017").rename(coco / "images/val2017")
+    with pytest.raises(CollectionError, match=r"images/val2017 is: move it to \S*coco/val2017$"):
+        load_coco_captions(coco)
+    (flickr8k / "Flickr8k_text").mkdir()
+    (flickr8k / "Flickr8k.token.txt").rename(flickr8k / "Flickr8k_text/Flickr8k.token.txt")
+    with pytest.raises(CollectionError, match=r"move it to \S*Flickr8k.token.txt$"):
+        load_flickr8k(flickr8k)
+
+
+def test_images_one_level_too_deep(coco):
+    (coco / "val2017").rename(coco / "deep")
+    (coco / "val2017").mkdir()
+    (coco / "deep").rename(coco / "val2017/val2017")
+    with pytest.raises(CollectionError, match="val2017/val2017/000000037777.jpg is: move the images up one level"):
+        load_coco_captions(coco, leave_out_missing=True)
+
+
+def test_an_archive_that_is_still_packed(coco):
+    (coco / "val2017").rename(coco / "elsewhere")
+    (coco / "val2017.zip").write_bytes(b"PK")
+    with pytest.raises(CollectionError, match="holds no val2017 yet; unpack val2017.zip first"):
+        load_coco_captions(coco)
+
+
+def test_a_file_for_a_folder_and_a_folder_for_a_file(coco):
+    (coco / "val2017").rename(coco / "elsewhere")
+    (coco / "val2017").write_text("")
+    with pytest.raises(CollectionError, match="val2017 is a file and should be a folder"):
+        load_coco_captions(coco)
+    (coco / "annotations/captions_val2017.json").unlink()
+    (coco / "annotations/captions_val2017.json").mkdir()
+    with pytest.raises(CollectionError, match="captions_val2017.json is a folder and should be a file"):
+        load_coco_captions(coco)
+
+
+def test_a_folder_in_the_home_directory(coco, monkeypatch):
+    monkeypatch.setenv("HOME", str(coco.parent))
+    monkeypatch.setenv("USERPROFILE", str(coco.parent))
+    assert len(load_coco_captions("~/coco")) == 2
+
+
 @pytest.mark.parametrize("cut", [2, 40, 400])
 def test_a_cut_off_json(vqa, cut):
     path = vqa / "v2_mscoco_val2014_annotations.json"
@@ -214,6 +258,31 @@ def test_an_empty_json_and_a_damaged_one(vqa):
     path.write_text(whole.replace('"answers"', "answers", 1))
     with pytest.raises(CollectionError, match="is no JSON: .* in line 1, column"):
         load_vqa_v2(vqa)
+
+
+def test_a_web_page_saved_as_json_and_a_byte_order_mark(coco):
+    path = coco / "annotations/captions_val2017.json"
+    whole = path.read_text(encoding="utf-8")
+    path.write_text("<html>not found</html>", encoding="utf-8")
+    with pytest.raises(CollectionError, match="is no JSON: .*it begins with '<html>not found"):
+        load_coco_captions(coco)
+    path.write_text(whole, encoding="utf-8-sig")
+    assert len(load_coco_captions(coco)) == 2
+
+
+@pytest.mark.parametrize(
+    "change, what",
+    [
+        ({"annotations": None}, "has a NoneType under 'annotations', not a list"),
+        ({"annotations": [{"image_id": 37777, "caption": None}]}, "record 0 has None as 'caption', not a str"),
+        ({"images": [{"id": "37777", "file_name": "a.jpg"}]}, "record 0 has '37777' as 'id', not a int"),
+    ],
+)
+def test_values_of_another_kind(coco, change, what):
+    path = coco / "annotations/captions_val2017.json"
+    write(path, json.loads(path.read_text(encoding="utf-8")) | change)
+    with pytest.raises(CollectionError, match=what):
+        load_coco_captions(coco)
 
 
 def test_a_compressed_file(coco):
@@ -258,12 +327,18 @@ def test_flickr_lists_and_captions_that_do_not_match(flickr8k):
     with pytest.raises(CollectionError, match="has no caption for 4_d.jpg, which Flickr_8k.devImages.txt lists"):
         load_flickr8k(flickr8k, "dev")
     write(flickr8k / "Flickr8k.token.txt", "1_a.jpg a caption without number and tab")
-    with pytest.raises(CollectionError, match="line 1: '1_a.jpg a caption .* is not `image.jpg#0`, a tab"):
+    with pytest.raises(
+        CollectionError, match="line 1: '1_a.jpg a caption .* is not `image.jpg#0`, a tab .* fetch the original file"
+    ):
         load_flickr8k(flickr8k)
 
 
-def test_an_empty_list_gives_no_records(flickr8k):
-    assert load_flickr8k(flickr8k, "test") == []
+def test_an_empty_list_is_refused(flickr8k, coco):
+    with pytest.raises(CollectionError, match="describes no image of this split; fetch the files again"):
+        load_flickr8k(flickr8k, "test")
+    write(coco / "annotations/captions_val2017.json", {"images": [], "annotations": []})
+    with pytest.raises(CollectionError, match="describes no image of this split"):
+        load_coco_captions(coco)
 
 
 def test_questions_without_answers(vqa):

@@ -4,6 +4,7 @@ Nothing here opens a connection. `collections.py` says which collections there a
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,15 @@ class Offer:
 
 
 def find(folder: Path, name: str, offer: Offer) -> Path:
-    """Return `folder/name`, a file or a folder; CollectionError that tells a wrong level from a missing download."""
-    path = folder / name
+    """Return `folder/name`; CollectionError that tells a wrong level from a missing download and from an archive.
+
+    name: a file where it has an ending, else a folder.
+    """
+    path, kinds = folder / name, ("folder", "file")
     if path.exists():
+        wanted, came = kinds[Path(name).suffix != ""], kinds[path.is_file()]
+        if wanted != came:
+            raise CollectionError(f"{path} is a {came} and should be a {wanted}; unpack the archive again")
         return path
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
@@ -45,35 +52,44 @@ def find(folder: Path, name: str, offer: Offer) -> Path:
     above = [up for up in folder.resolve().parents[:2] if (up / name).exists()]
     below = [hit for depth in ("*/", "*/*/") for hit in folder.glob(depth + name)]
     inside = [hit for depth in ("", "*/", "*/*/") for hit in folder.glob(depth + last)]
-    if above or below:
+    # Where another part lies in its place the level is right; to name a folder deeper would lose that part.
+    level = any((folder / re.split("[/, ]", line)[0]).exists() for line in offer.layout)
+    if above or (below and not level):
         right = above[0] if above else Path(str(below[0])[: -len(name) - 1])
         raise CollectionError(
             f"{path} is not there, but {right / name} is: name the folder {right} instead of {folder}"
         )
-    if inside:
-        raise CollectionError(f"{path} is not there, but {inside[0]} is: move it to {path}")
-    raise CollectionError(f"{folder} holds no {name}.\n{offer}")
+    if below or inside:
+        raise CollectionError(f"{path} is not there, but {(below + inside)[0]} is: move it to {path}")
+    packed = sorted(each.name for each in folder.iterdir() if each.suffix in (".zip", ".tar", ".gz", ".tgz"))
+    unpack = f" yet; unpack {', '.join(packed)} first" if packed else ""
+    raise CollectionError(f"{folder} holds no {name}{unpack}.\n{offer}")
 
 
 def read_json(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Return the object in a JSON file that has to have these keys; tells a cut-off file from a wrong one."""
+    """Return the object in a JSON file that has lists under these keys; tells a cut-off file from a wrong one."""
     text = _text(path)
     try:
         found = json.loads(text)
     except json.JSONDecodeError as error:
         # Where a download breaks off, the parser stops at the end, in the last word, or at the last string's start.
-        if error.msg.startswith("Unterminated string") or not set(text[error.pos :]) & set('{}[],:"'):
+        at_the_end = error.msg.startswith("Unterminated string") or not set(text[error.pos :]) & set('{}[],:"')
+        if at_the_end and text.lstrip()[:1] in ("", "{", "["):
             raise CollectionError(
                 f"{path} is cut off after {path.stat().st_size:,} bytes, as when a download or an unpacking stopped; "
                 "fetch or unpack it again"
             ) from None
         raise CollectionError(
-            f"{path} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}; fetch it again"
+            f"{path} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}, it begins with "
+            f"{text.lstrip()[:40]!r}; fetch it again"
         ) from None
     missing = [key for key in keys if not isinstance(found, dict) or key not in found]
     if missing:
         have = sorted(found) if isinstance(found, dict) else f"a {type(found).__name__}"
         raise CollectionError(f"{path} lacks {missing}, it has {have}; is it another file of the same collection?")
+    for key in keys:
+        if not isinstance(found[key], list):
+            raise CollectionError(f"{path} has a {type(found[key]).__name__} under {key!r}, not a list; fetch it again")
     return found
 
 
@@ -82,11 +98,15 @@ def read_lines(path: Path) -> list[str]:
     return [line for line in _text(path).splitlines() if line.strip()]
 
 
-def field(record: Any, key: str, path: Path, number: int) -> Any:
-    """Return `record[key]`; CollectionError with the file and the number of the record where it has none."""
+def field(record: Any, key: str, kind: type, path: Path, number: int) -> Any:
+    """Return `record[key]`, a `kind`; CollectionError with the file and the number of the record where it is not."""
     if not isinstance(record, dict) or key not in record:
         have = sorted(record) if isinstance(record, dict) else f"a {type(record).__name__}"
         raise CollectionError(f"{path}: record {number} lacks {key!r}, it has {have}; fetch the file again")
+    if not isinstance(record[key], kind):
+        raise CollectionError(
+            f"{path}: record {number} has {record[key]!r:.60} as {key!r}, not a {kind.__name__}; fetch the file again"
+        )
     return record[key]
 
 
@@ -95,6 +115,9 @@ def check_images(paths: list[Path], offer: Offer, *, described_in: Path) -> list
     present = {folder: {entry.name for entry in folder.iterdir()} for folder in {path.parent for path in paths}}
     there = [path.name in present[path.parent] for path in paths]
     if paths and not any(there):
+        deeper = next(paths[0].parent.glob(f"*/{paths[0].name}"), None)
+        if deeper is not None:
+            raise CollectionError(f"{paths[0]} is not there, but {deeper} is: move the images up one level")
         raise CollectionError(
             f"{described_in.name} describes {len(paths):,} images, and {paths[0].parent} holds none of them "
             f"(the first would be {paths[0].name}).\n{offer}"
@@ -104,7 +127,7 @@ def check_images(paths: list[Path], offer: Offer, *, described_in: Path) -> list
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # the same, and takes a byte order mark off
     except UnicodeDecodeError as error:
         raise CollectionError(
             f"{path} is not text in UTF-8 (byte {error.start:,}); a compressed file has to be unpacked first"

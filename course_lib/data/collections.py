@@ -67,15 +67,19 @@ def load_coco_captions(
     leave_out_missing: True drops images that are not in the folder, for those who fetched a part; False refuses.
     Format: https://cocodataset.org/#format-data; Chen et al. (2015), arXiv:1504.00325.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     _known("split", split, ("val2017", "train2017", "val2014", "train2014"))
     path = find(folder, f"annotations/captions_{split}.json", COCO)
     images = find(folder, split, COCO)
     found = read_json(path, ("images", "annotations"))
     captions = defaultdict(list)
     for number, each in enumerate(found["annotations"]):
-        captions[field(each, "image_id", path, number)].append(field(each, "caption", path, number).strip())
-    names = {field(each, "id", path, n): field(each, "file_name", path, n) for n, each in enumerate(found["images"])}
+        image, text = field(each, "image_id", int, path, number), field(each, "caption", str, path, number)
+        captions[image].append(text.strip())
+    names = {
+        field(each, "id", int, path, n): field(each, "file_name", str, path, n)
+        for n, each in enumerate(found["images"])
+    }
     strangers = sorted(set(captions) - set(names))
     if strangers:
         raise CollectionError(f"{path} has captions for image {strangers[0]}, which it does not list; fetch it again")
@@ -89,7 +93,7 @@ def load_flickr8k(folder: str | Path, split: str = "train", *, leave_out_missing
     The caption file describes 92 images more than the three lists name (one of them ends in `.jpg.1` and does not
     exist); they are in no split. Format: Flickr8k's readme; Hodosh et al. (2013), doi:10.1613/jair.3994.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     _known("split", split, tuple(_FLICKR8K_LISTS))
     path = find(folder, "Flickr8k.token.txt", FLICKR8K)
     listed = [line.strip() for line in read_lines(find(folder, _FLICKR8K_LISTS[split], FLICKR8K))]
@@ -109,15 +113,15 @@ def load_flickr30k(folder: str | Path, split: str = "all", *, leave_out_missing:
     split: "all", or "train", "val", "test" of Karpathy and Fei-Fei (2015), arXiv:1412.2306, which need
     dataset_flickr30k.json; the original results_20130124.token names no split. The JSON is read where both are there.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     _known("split", split, ("all", "train", "val", "test"))
     path = folder / "dataset_flickr30k.json"
     if path.exists():
         found = read_json(path, ("images",))["images"]
-        keys = ("filename", "split", "sentences")
-        rows = [[field(each, key, path, n) for key in keys] for n, each in enumerate(found)]
+        keys = {"filename": str, "split": str, "sentences": list}
+        rows = [[field(each, key, kind, path, n) for key, kind in keys.items()] for n, each in enumerate(found)]
         entries = [
-            (name, part, tuple(field(s, "raw", path, n).strip() for s in sentences))
+            (name, part, tuple(field(s, "raw", str, path, n).strip() for s in sentences))
             for n, (name, part, sentences) in enumerate(rows)
         ]
     else:
@@ -136,22 +140,24 @@ def load_vqa_v2(folder: str | Path, split: str = "val2014", *, leave_out_missing
     split: "val2014" or "train2014"; answers to the test questions are not published. Format:
     https://visualqa.org/download.html; Antol et al. (2015), arXiv:1505.00468; Goyal et al. (2017), arXiv:1612.00837.
     """
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     _known("split", split, ("val2014", "train2014"))
     question_file = find(folder, f"v2_OpenEnded_mscoco_{split}_questions.json", VQA_V2)
     answer_file = find(folder, f"v2_mscoco_{split}_annotations.json", VQA_V2)
     images = find(folder, split, VQA_V2)
     answered = {}
     for n, each in enumerate(read_json(answer_file, ("annotations",))["annotations"]):
-        given = tuple(field(a, "answer", answer_file, n) for a in field(each, "answers", answer_file, n))
-        answered[field(each, "question_id", answer_file, n)] = (given, field(each, "answer_type", answer_file, n))
+        given = tuple(field(a, "answer", str, answer_file, n) for a in field(each, "answers", list, answer_file, n))
+        key = field(each, "question_id", int, answer_file, n)
+        answered[key] = (given, field(each, "answer_type", str, answer_file, n))
     records = []
     for n, each in enumerate(read_json(question_file, ("questions",))["questions"]):
-        key, image = (field(each, name, question_file, n) for name in ("question_id", "image_id"))
+        key, image = (field(each, name, int, question_file, n) for name in ("question_id", "image_id"))
         if key not in answered:
             raise CollectionError(f"{answer_file} has no answers to question {key}; fetch both files of one split")
         path = images / f"COCO_{split}_{image:012d}.jpg"
-        records.append(Asked(str(image), path, key, field(each, "question", question_file, n), *answered[key], split))
+        question = field(each, "question", str, question_file, n)
+        records.append(Asked(str(image), path, key, question, *answered[key], split))
     return _with_images(records, VQA_V2, question_file, leave_out_missing)
 
 
@@ -162,12 +168,17 @@ def _read_token_file(path: Path) -> dict[str, tuple[str, ...]]:
         key, tab, caption = line.partition("\t")
         name, mark, place = key.rpartition("#")
         if not (tab and mark and place.isdigit()):
-            raise CollectionError(f"{path}, line {number}: {line[:60]!r} is not `image.jpg#0`, a tab and a caption")
+            raise CollectionError(
+                f"{path}, line {number}: {line[:60]!r} is not `image.jpg#0`, a tab and a caption, as published; "
+                "fetch the original file"
+            )
         captions[name][int(place)] = caption.strip()
     return {name: tuple(texts[place] for place in sorted(texts)) for name, texts in captions.items()}
 
 
 def _with_images(records: list[Record], offer: Offer, described_in: Path, leave_out: bool) -> list[Record]:
+    if not records:
+        raise CollectionError(f"{described_in} or its list describes no image of this split; fetch the files again")
     there = check_images([record.path for record in records], offer, described_in=described_in)
     missing = [record.path for record, present in zip(records, there, strict=True) if not present]
     if missing and not leave_out:
