@@ -1,4 +1,4 @@
-"""The interview verbs of `course`: drill, progress, export, coverage of the question bank."""
+"""The interview verbs of `course`: drill, mock, progress, export, coverage of the question bank."""
 
 import argparse
 import re
@@ -23,6 +23,7 @@ def add_interview_parsers(verbs: Any) -> None:
     drill.add_argument("--days", type=int, help="days until the interview: plan them, and ask today's share")
     drill.add_argument("--minutes", type=float, default=20.0, help="minutes a day, for the plan (20)")
     drill.set_defaults(run=_drill)
+    _add_mock_parser(verbs)
     progress = verbs.add_parser("progress", help="what is due and what is weak")
     progress.add_argument("--figure", type=Path, help="draw it as well, into this PNG file")
     progress.set_defaults(run=_progress)
@@ -39,6 +40,23 @@ def add_interview_parsers(verbs: Any) -> None:
     coverage = verbs.add_parser("coverage", help="what of the collected questions and errors the bank covers")
     coverage.add_argument("--missing", action="store_true", help="list only what is missing")
     coverage.set_defaults(run=_coverage)
+
+
+def _add_mock_parser(verbs: Any) -> None:
+    mock = verbs.add_parser("mock", help="a timed mock interview, or the list and the report of earlier ones")
+    mock.add_argument("--minutes", type=int, default=45, help="30 or 45 (45)")
+    mock.add_argument("--focus", help='a lesson for questions and code, two digits, "07"')
+    mock.add_argument("--level", help="screen, onsite (the default) or staff")
+    mock.add_argument("--seed", type=int, help="the same seed and reviews make the same interview")
+    mock.add_argument("--language", choices=LANGUAGES, default="en", help="language of questions and answers")
+    what = mock.add_mutually_exclusive_group()
+    what.add_argument(
+        "--resume", nargs="?", const="", metavar="ID", help="go on with an unfinished one, by default the last"
+    )
+    what.add_argument("--drop", metavar="ID", help="give an unfinished one up; its answers stay in the list")
+    what.add_argument("--report", nargs="?", const="", metavar="ID", help="show a report again, by default the last")
+    what.add_argument("--list", action="store_true", help="list all of them")
+    mock.set_defaults(run=_mock)
 
 
 def practise(session: Any, language: str, ask: Callable[[str], str], say: Callable[[str], None] = print) -> None:
@@ -80,6 +98,17 @@ def _drill(args: argparse.Namespace) -> int:
     except (StoreError, ValueError) as error:
         return _refuse(error)
     return 0
+
+
+def _mock(args: argparse.Namespace) -> int:
+    from course_lib.interview.mock_terminal import run_mock
+    from course_lib.interview.rounds.session import NotNow
+    from course_lib.interview.store import StaleMock, StoreError
+
+    try:
+        return run_mock(args, input, print)
+    except (StoreError, StaleMock, NotNow, LookupError, ValueError) as error:
+        return _refuse(error)
 
 
 def _progress(args: argparse.Namespace) -> int:

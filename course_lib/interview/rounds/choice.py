@@ -13,6 +13,7 @@ from course_lib.interview.rounds.coding import load_exercises
 from course_lib.interview.rounds.project import TOPICS
 from course_lib.interview.rounds.script import COUNTS, MINUTES, Round, Script
 from course_lib.interview.schedule import Card
+from course_lib.interview.show import WORDS
 from course_lib.interview.sums.families import families
 from course_lib.lesson.exercises import Exercise
 from course_lib.lesson.syllabus import load_lessons
@@ -119,10 +120,12 @@ def _explain(
     for language in ("en", "zh"):
         zh = language == "zh"
         reasons = "；".join if zh else "; ".join
-        parts = [f"{card.question.id} ({_reason(card, now)[language]})" for card in chosen]
+        pattern = "{}（{}）" if zh else "{} ({})"
+        parts = [pattern.format(card.question.id, _reason(card, now)[language]) for card in chosen]
         where = (f"第 {focus} 课" if zh else f"lesson {focus}") if focus else _EVERY[language]
-        depths = ", ".join(LEVELS[level])
-        code = f"{exercise.id} ({exercise.minutes} ≤ {coding_minutes} {'分钟' if zh else 'min'})"
+        depths = ("、" if zh else ", ").join(WORDS[language][depth] for depth in LEVELS[level])
+        fits = f"{exercise.minutes} ≤ {coding_minutes} {'分钟' if zh else 'min'}"
+        code = pattern.format(exercise.id, fits)
         said[language] = (
             f"{where}，难度 {depths}：{reasons(parts)}；代码 {code}。"
             if zh

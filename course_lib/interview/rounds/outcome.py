@@ -3,11 +3,10 @@
 Everything is computed from the state, so an old interview gives the same numbers again.
 """
 
-from datetime import datetime
 from fractions import Fraction
 from typing import NamedTuple
 
-from course_lib.interview.rounds.rubric import Points, by_dimension, total
+from course_lib.interview.rounds.rubric import Points, by_dimension, total, weakest
 from course_lib.interview.rounds.script import KINDS
 from course_lib.interview.rounds.state import State, asked_items, round_of
 
@@ -64,14 +63,16 @@ def outcome(state: State) -> Outcome:
     return Outcome(tuple(rounds), dimensions, items, total(marked.values()), *_extremes(dimensions))
 
 
-def weak_questions(state: State, at: datetime) -> dict[str, str]:
-    """Ids of the bank's questions that were answered weakly, and what the drill is told about each."""
+def weak_questions(state: State) -> dict[str, tuple[str, ...]]:
+    """Ids of the bank's questions that were answered weakly, and the dimensions that got less than half."""
     found = {}
     for each in outcome(state).items:
         if each.round == "depth" and each.weak:
-            marks = [fact.marks for node, fact in state.facts.items() if node.item == each.item and fact.marks]
-            low = [name for name, points in by_dimension(marks).items() if points.weak]
-            found[each.item] = f"mock interview of {at:%Y-%m-%d}: weak in {', '.join(low)}"
+            marks = {
+                node.step: fact.marks for node, fact in state.facts.items() if node.item == each.item and fact.marks
+            }
+            low = [name for name, points in by_dimension(marks.values()).items() if points.weak]
+            found[each.item] = tuple(low) or (weakest(marks["main"]),)
     return found
 
 

@@ -46,7 +46,7 @@ OPENING_HARD_POINTS = (
     Text("Two options that both had something for them.", "两个各有道理的选项。"),
     Text("What you knew then, and what you know now.", "当时知道什么，现在又知道什么。"),
 )
-OPENING_DIMENSIONS = ("definition", "mechanism", "limits", "number")
+OPENING_DIMENSIONS = ("definition", "limits", "number")
 FOLLOW_UP = ("mechanism", "limits")
 JUDGED = {"sum": ("number",), "code": ("mechanism",)}
 """Steps that a checker marks."""
@@ -116,6 +116,8 @@ def dimensions_at(material: Material, node: Node) -> tuple[str, ...]:
         if node.round == "depth":
             return dimensions_of(material.question(node.item))
         return GRILL[node.item].dimensions if node.round == "project" else OPENING_DIMENSIONS
+    if node == Node("opening", "opening", "hard"):
+        return ("limits", "trade-off")
     return {"form": (), "cost": ("limits", "number"), "explain": ("mechanism",)}.get(step, FOLLOW_UP)
 
 
@@ -161,8 +163,7 @@ def _sum(material: Material, _state: State, node: Node, language: str) -> Page:
 def _code(material: Material, _state: State, node: Node, language: str) -> Page:
     exercise, words = material.exercise(node.item), PAGE_WORDS[language]
     title = f"{exercise.id} · {'●' * exercise.difficulty}{'○' * (3 - exercise.difficulty)} · {exercise.minutes} min"
-    catches = [Line("", advice) for advice in exercise.mutants]
-    told = [(words["catches"], catches)]
+    told = [(words["hints"], [Line("", hint) for hint in exercise.hints])] if exercise.hints else []
     if node.step == "code":
         return Page(title, exercise.task, told, (), code=coding.solution(exercise))
     name, _ = coding.signature(exercise)

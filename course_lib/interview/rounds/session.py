@@ -175,7 +175,8 @@ class MockSession:
         """Close the interview, early or at its end: weak questions go to the drill, then the end is recorded."""
         self._need(self.state.status not in CLOSED, f"it is {self.state.status}", paused=True)
         asked_for = {(each.question, each.reason) for each in self.store.requests()}
-        for id, reason in weak_questions(self.state, self.mock.started).items():
+        for id, low in weak_questions(self.state).items():
+            reason = f"mock interview of {self.mock.started:%Y-%m-%d}: weak in {', '.join(low)}"
             if (id, reason) not in asked_for:  # a program killed between the two writes comes here twice
                 add_to_drill([id], reason, store=self.store)
         self._record("end", node=False)
@@ -236,7 +237,9 @@ def resume(
     session = MockSession(store, id, material=material, clock=clock)
     if session.state.status in CLOSED:
         raise ValueError(f"mock interview {id} is {session.state.status}; start a new one")
-    if session.state.status == "paused":
+    if session.state.status == "over":  # killed between the last mark and the end
+        session.end()
+    elif session.state.status == "paused":
         session.go_on()
     else:
         session._record("reopen", node=False)

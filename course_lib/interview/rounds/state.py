@@ -93,7 +93,7 @@ class State:
     @property
     def fact(self) -> Fact:
         """What is known about the current node."""
-        return self.facts.setdefault(self.current, Fact())
+        return Fact() if self.current is None else self.facts.setdefault(self.current, Fact())
 
     @property
     def used(self) -> float:

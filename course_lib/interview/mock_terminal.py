@@ -1,0 +1,219 @@
+"""The mock interview in a terminal: the same engine and log as in the notebook, line by line.
+
+At every prompt p pauses, n ends the round, e ends the interview, q stops and keeps everything. Ctrl-C, the end of the
+input and a killed terminal keep everything as well.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from course_lib.interview.mock import draw_script
+from course_lib.interview.rounds import coding
+from course_lib.interview.rounds.choice import check_request
+from course_lib.interview.rounds.clock import say_clock
+from course_lib.interview.rounds.page import Material, Page, page_of
+from course_lib.interview.rounds.project import FIELDS, TINY_VLM, field
+from course_lib.interview.rounds.report import as_text, make_report, say_past
+from course_lib.interview.rounds.rubric import DIMENSIONS
+from course_lib.interview.rounds.session import Mock, MockSession, last_form, read_mocks, resume, start, unfinished
+from course_lib.interview.rounds.words import REPORT_WORDS, TERMINAL_WORDS, VIEW_WORDS
+from course_lib.interview.schedule import utc_now
+from course_lib.interview.show import cite
+from course_lib.interview.store import ReviewStore, data_folder
+
+Ask = Callable[[str], str]
+Say = Callable[[str], None]
+
+
+class Stop(Exception):  # noqa: N818 - no error: the learner stops here
+    """The learner stops; the interview stays as it is."""
+
+
+class Turn(Exception):  # noqa: N818
+    """The interview went somewhere else: look again at where it is."""
+
+
+class Terminal:
+    """A mock interview in a terminal. ask: shows a prompt and returns a line. say: prints one."""
+
+    def __init__(self, session: MockSession, language: str, ask: Ask, say: Say) -> None:
+        self.session, self.language, self.ask, self.say = session, language, ask, say
+        self.words, self.view_words = TERMINAL_WORDS[language], VIEW_WORDS[language]
+
+    def run(self) -> bool:
+        """Go on until the report; False when the learner stopped before it."""
+        self.say(self.words["keys"])
+        try:
+            while self.session.state.current is not None:
+                try:
+                    self.one()
+                except Turn:
+                    continue
+        except (EOFError, KeyboardInterrupt, Stop):
+            if self.session.state.status == "running":
+                self.session.pause()
+            self.say("\n" + self.words["kept"].format(self.session.id))
+            return False
+        mocks, notes = read_mocks(self.session.store)
+        for note in notes:
+            self.say(note)
+        self.say("\n" + as_text(make_report(self.session.mock, mocks, self.session.material, self.language)))
+        return True
+
+    def one(self) -> None:
+        """One step at the current node."""
+        session, state = self.session, self.session.state
+        if state.status == "paused":
+            session.go_on()
+        self.say("\n" + " · ".join(say_clock(state, session.clock(), self.language)))
+        page = page_of(session.material, state, state.current, self.language)
+        step = state.current.step
+        self.say(f"{page.lead}\n{page.question}" if page.lead else page.question)
+        if step == "form":
+            session.fill(self.read_form())
+        elif step in ("sum", "code"):
+            self.judged(page, step)
+        else:
+            if not state.fact.revealed:
+                self.prompt(self.words["think"])
+                session.reveal()
+            self.reveal(page)
+            session.rate(self.read_marks(page.dimensions))
+
+    def judged(self, page: Page, step: str) -> None:
+        """A sum or a function, until it is right or handed in."""
+        session, language = self.session, self.language
+        path = self.stub() if step == "code" else None
+        while not session.state.fact.revealed:
+            typed = self.prompt(self.words["code" if path else "sum"].format(path))
+            if typed == "h":
+                session.hand_in()
+            elif path:
+                self.say(self.words["running"])
+                verdict = coding.judge_file(session.material.exercise(session.state.current.item), path)
+                session.run(verdict)
+                self.say(verdict.line)
+                if verdict.passed:
+                    session.hand_in()
+            else:
+                self.say(session.answer(typed).message[language])
+        self.reveal(page)
+        self.say(self.view_words["judged"].format(session.judged_mark()))
+        session.go_on_judged()
+
+    def reveal(self, page: Page) -> None:
+        """What a good answer holds, and what it rests on."""
+        for title, lines in page.revealed:
+            self.say(f"{title}")
+            for line in lines:
+                cited = [cite(each, page.source, self.language, in_lesson=False)[0] for each in line.evidence]
+                self.say(
+                    "  - "
+                    + " ".join(filter(None, [line.lead, line.text]))
+                    + (f" ({'; '.join(cited)})" if cited else "")
+                )
+        if page.code:
+            self.say(page.code)
+
+    def read_marks(self, dimensions: tuple[str, ...]) -> dict[str, int]:
+        """One digit a dimension."""
+        for name in dimensions:
+            self.say(f"  {DIMENSIONS[name].title[self.language]}: {DIMENSIONS[name].earns[self.language]}")
+        names = " ".join(DIMENSIONS[name].title[self.language] for name in dimensions)
+        while True:
+            typed = self.prompt(self.words["marks"].format(names))
+            digits = [each for each in typed if not each.isspace() and each not in ",，"]
+            if len(digits) == len(dimensions) and set(digits) <= set("012"):
+                return dict(zip(dimensions, map(int, digits), strict=True))
+            self.say(self.words["bad_marks"].format(typed, len(dimensions)))
+
+    def read_form(self) -> dict[str, str]:
+        """The learner's project line by line, what was written the last time as default, or the tiny VLM."""
+        before = last_form(self.session.store)
+        while (choice := self.prompt(self.words["project"])) not in ("o", "t"):
+            self.say(self.words["bad_project"].format(choice))
+        if choice == "t":
+            return {"project": TINY_VLM}
+        form = {}
+        for name in FIELDS:
+            title, hint = (text[self.language] for text in field(name))
+            known = f" [{before[name]}]" if before.get(name) else ""
+            form[name] = self.ask(f"{title} ({hint}){known}: ").strip() or before.get(name, "")
+            while name == "what" and not form[name]:
+                form[name] = self.ask(f"{title} ({hint}): ").strip()
+        return form
+
+    def stub(self) -> Path:
+        """The file to write the function in; one that is there already stays as it is."""
+        exercise = self.session.material.exercise(self.session.state.current.item)
+        path = data_folder() / "mock" / self.session.id / f"{coding.signature(exercise)[0]}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(coding.stub(exercise), encoding="utf-8")
+        return path
+
+    def prompt(self, text: str) -> str:
+        """A line from the learner; the keys of the interview itself never come back from here."""
+        typed = self.ask(text).strip()
+        match typed:
+            case "q":
+                raise Stop
+            case "p":
+                self.session.pause()
+                self.ask(self.words["paused"])
+                raise Turn  # `one` lets the clock run again
+            case "n":
+                self.session.leave()
+                raise Turn
+            case "e":
+                self.session.end()
+                raise Turn
+        return typed
+
+
+def run_mock(args: Namespace, ask: Ask, say: Say) -> int:
+    """`course mock` with its parsed arguments; the exit status.
+
+    Raises ValueError for what no interview can be made of or found for.
+    """
+    store, words, material = ReviewStore(), TERMINAL_WORDS[args.language], Material()
+    if store.notice:
+        say(store.notice)
+    if args.list or args.report is not None:
+        say(_told(store, material, args))
+        return 0
+    if args.drop is not None:
+        _find(unfinished(store), args.drop)
+        MockSession(store, args.drop, material=material).drop()
+        say(words["dropped"].format(args.drop))
+        return 0
+    if args.resume is not None:
+        session = resume(store, _find(unfinished(store), args.resume).id, material=material)
+    else:
+        check_request(args.minutes, args.focus, args.level)
+        choice = {"minutes": args.minutes, "focus": args.focus, "level": args.level, "seed": args.seed}
+        script = draw_script(store, material, now=utc_now(), **choice)
+        if open_mocks := unfinished(store):
+            say(words["others"].format(", ".join(mock.id for mock in open_mocks)))
+        say(script.why[args.language])
+        session = start(store, script, args.language, material=material)
+    Terminal(session, args.language, ask, say).run()
+    return 0
+
+
+def _told(store: ReviewStore, material: Material, args: Namespace) -> str:
+    mocks, notes = read_mocks(store)
+    if args.list:
+        lines = [f"{mock.id}  {say_past(mock, args.language)}" for mock in mocks]
+        return "\n".join([*notes, *lines] or [REPORT_WORDS[args.language]["none"]])
+    return as_text(make_report(_find(mocks[::-1], args.report), mocks, material, args.language))
+
+
+def _find(mocks: list[Mock], id: str) -> Mock:
+    """The one with that id, or the first for ""; ValueError that lists them."""
+    found = [mock for mock in mocks if id in ("", mock.id)]
+    if not found:
+        have = ", ".join(mock.id for mock in mocks) or "none; start one with: course mock"
+        raise ValueError(f"no such mock interview {id!r}: there are {have}")
+    return found[0]

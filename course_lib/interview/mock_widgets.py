@@ -1,0 +1,131 @@
+"""Pieces of the mock interview's view: a page as HTML, the marks, the project form."""
+
+import re
+from collections.abc import Callable
+from html import escape
+
+import ipywidgets as widgets
+
+from course_lib.interview.record import Question
+from course_lib.interview.rounds.page import Page
+from course_lib.interview.rounds.project import FIELDS, TINY_VLM, field
+from course_lib.interview.rounds.rubric import DIMENSIONS, MARKS
+from course_lib.interview.rounds.words import VIEW_WORDS
+from course_lib.interview.show import Line, cite
+
+ROW = {"align_items": "center", "flex_flow": "row wrap"}
+OWN_SIZE = {"align_self": "flex-start", "max_width": "100%"}  # of an image, or the box would stretch it until it blurs
+_TITLE = 'style="margin:1em 0 .3em;color:var(--jp-ui-font-color2);border-bottom:1px solid var(--jp-border-color2)"'
+_CODE = (
+    'style="background:var(--jp-layout-color2);color:var(--jp-content-font-color1);padding:.6em;white-space:pre-wrap;'
+    'font-family:var(--jp-code-font-family);line-height:1.4"'
+)
+
+
+def block(html: str) -> str:
+    """In the notebook's own font size."""
+    return f'<div style="font-size:var(--jp-content-font-size1);line-height:1.6">{html}</div>'
+
+
+def page_html(page: Page, language: str, *, revealed: bool, advice: str = "") -> str:
+    """The question, and below it what is revealed or else what to do."""
+    lead = f'<p style="color:var(--jp-ui-font-color2)">{escape(page.lead)}</p>' if page.lead else ""
+    parts = [lead, f"<p><b>{code_spans(page.question)}</b></p>"]
+    if not revealed:
+        return "".join([*parts, f"<p>{escape(advice)}</p>" if advice else ""])
+    for title, lines in page.revealed:
+        texts = [_line_html(line, page.source, language) for line in lines]
+        body = "".join(f"<li>{text}</li>" for text in texts)
+        parts.append(f"<p {_TITLE}>{escape(title)}</p>")
+        parts.append(f"<ul>{body}</ul>" if len(texts) > 1 else f"<p>{texts[0]}</p>")
+    return "".join([*parts, f"<pre {_CODE}>{escape(page.code)}</pre>" if page.code else ""])
+
+
+def code_spans(text: str) -> str:
+    """Escaped, and what stands in backticks as code: tasks and hints of exercises have it."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
+def list_html(lines: list[str]) -> str:
+    """Verdicts, one below the other."""
+    return "".join(f'<p style="margin:.2em 0">{escape(line)}</p>' for line in lines)
+
+
+def _line_html(line: Line, question: Question | None, language: str) -> str:
+    lead = f"<b>{escape(line.lead)}</b> " if line.lead else ""
+    cited = [cite(each, question, language, in_lesson=False) for each in line.evidence]
+    links = [
+        f'<a href="{escape(url)}" target="_blank" rel="noopener" style="color:var(--jp-content-link-color)">'
+        f"{escape(label)}</a>"
+        if url
+        else escape(label)
+        for label, url in cited
+    ]
+    return f"{lead}{code_spans(line.text)}" + (f" ({'; '.join(links)})" if links else "")
+
+
+class MarksPanel:
+    """One row a dimension: its name, 0 1 2, and what earns the points. `changed` is called at every mark."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.changed, self.language = changed, "en"
+        self.rows: dict[str, widgets.ToggleButtons] = {}
+        self.texts: dict[str, tuple[widgets.HTML, widgets.HTML]] = {}
+        self.widget = widgets.VBox()
+
+    def ask(self, dimensions: tuple[str, ...], language: str) -> None:
+        """Show fresh rows for these dimensions; the same ones again only change their language."""
+        if tuple(self.rows) != dimensions:
+            self.rows = {name: self._row() for name in dimensions}
+            self.texts = {name: (widgets.HTML(layout={"width": "7em"}), widgets.HTML()) for name in dimensions}
+            self.widget.children = [
+                widgets.HBox([self.texts[name][0], row, self.texts[name][1]], layout=ROW)
+                for name, row in self.rows.items()
+            ]
+        for name, (title, earns) in self.texts.items():
+            title.value = f"<b>{DIMENSIONS[name].title[language]}</b>"
+            earns.value = block(escape(DIMENSIONS[name].earns[language]))
+
+    def clear(self) -> None:
+        """No rows."""
+        self.rows, self.texts, self.widget.children = {}, {}, []
+
+    def marks(self) -> dict[str, int] | None:
+        """What was marked, None while one is missing."""
+        given = {name: row.value for name, row in self.rows.items()}
+        return None if None in given.values() else given
+
+    def _row(self) -> widgets.ToggleButtons:
+        options = [(str(mark), mark) for mark in MARKS]
+        row = widgets.ToggleButtons(options=options, value=None, style={"button_width": "2.5em"})
+        row.observe(lambda _: self.changed(), "value")
+        return row
+
+
+class FormPanel:
+    """The lines of the learner's project, and two ways to send: their project or the tiny VLM."""
+
+    def __init__(self, send: Callable[[dict[str, str]], None]) -> None:
+        wide, label = {"width": "38em", "max_width": "100%"}, {"description_width": "9em"}
+        self.fields = {name: widgets.Text(layout=wide, style=label) for name in FIELDS}
+        self.own, self.tiny = (widgets.Button(layout={"width": "auto"}) for _ in range(2))
+        self.own.button_style = "primary"
+        self.own.on_click(lambda _: send({name: each.value for name, each in self.fields.items()}))
+        self.tiny.on_click(lambda _: send({"project": TINY_VLM}))
+        self.advice = widgets.HTML()
+        buttons = widgets.HBox([self.own, self.tiny], layout=ROW)
+        self.widget = widgets.VBox([self.advice, *self.fields.values(), buttons])
+
+    def fill(self, form: dict[str, str]) -> None:
+        """Begin with what was written the last time."""
+        for name, text in form.items():
+            self.fields[name].value = text
+
+    def draw(self, language: str) -> None:
+        """Put the language into the labels."""
+        words = VIEW_WORDS[language]
+        self.advice.value = block(escape(words["form"]))
+        self.own.description, self.tiny.description = words["own"], words["tiny"]
+        for name, each in self.fields.items():
+            title, hint = field(name)
+            each.description, each.placeholder = title[language], hint[language]
