@@ -75,7 +75,8 @@ def welford_does_not_cancel(welford):
     far = NUMBERS + 1e9
     _, std = welford([far[:3], far[3:]])
     assert _near(std, 2.0, 1e-3), (
-        f"shifted by a billion, the deviation is 2, got {float(std):.2f}: sum deviations from the mean, not squares"
+        f"shifted by a billion, the deviation is 2, got {float(std):.2f}: sum deviations from the mean, not squares, "
+        "and stay in float64"
     )
 
 
@@ -171,6 +172,8 @@ GROUPS = [f"photo {number}" for number in range(20) for _ in range(1 if number <
 
 
 def _rows(part):
+    names = [row for row in part if isinstance(row, str)]
+    assert not names, f"{names[0]!r} is the name of a group; return row numbers, from 0"
     return [int(row) for row in part]
 
 
@@ -189,8 +192,9 @@ def split_shares_no_group(group_split):
 
 
 def split_meets_its_share(group_split):
-    sizes = [len(group_split(list(GROUPS), 0.3, seed)[1]) for seed in range(12)]
+    sizes = [len(group_split(list(GROUPS), 0.3, seed)[1]) for seed in range(60)]
     off = max(abs(size - 30) for size in sizes)
+    assert min(sizes) <= 60, f"30 of 100 rows were asked for the test part, {min(sizes)} came: train comes first"
     assert off <= 9, (
         f"30 of 100 rows were asked for, and a test part was {off} off, more than the largest group: "
         "groups have unequal sizes, so count rows, not groups"
@@ -275,6 +279,10 @@ group_split = Exercise(
         "some rows are in both parts": _split_adds_test_rows_to_train,
         "shuffle groups, not rows": _split_rows,
         "count rows, not groups": _split_counts_groups,
+        "train comes first": lambda groups, share, seed: _group_split(groups, share, seed)[::-1],
+        "return row numbers": lambda groups, share, seed: [
+            [groups[row] for row in part] for part in _group_split(groups, share, seed)
+        ],
         "make a generator from the seed": lambda groups, share, seed: _group_split(groups, share, random.random()),
         "the seed is not used": lambda groups, share, seed: _group_split(groups, share, 0),
         "shuffle a copy": _split_sorts_the_input,
@@ -300,15 +308,16 @@ def _streams(offset, frames=240, seed=0, noise=0.2):
 
 
 def offset_finds_synchrony(find_offset):
-    got = find_offset(*_streams(0), 15)
-    assert int(got) == 0, f"two streams in step have offset 0, got {got}"
+    got = int(find_offset(*_streams(0), 15))
+    assert got != 15, "two streams in step gave max_lag: that is the place in the list of lags, return the lag itself"
+    assert got == 0, f"two streams in step have offset 0, got {got}"
 
 
 def offset_knows_its_sign(find_offset):
     for offset in (7, -4):
         got = int(find_offset(*_streams(offset), 15))
         assert got != -offset, f"the sign is turned: sound[t + offset] belongs to video[t], here {offset}, got {got}"
-        assert got == offset, f"the sound is late by {offset}, got {got}"
+        assert got == offset, f"the offset is {offset}, got {got}: try every lag from -max_lag to max_lag"
 
 
 def offset_looks_at_the_last_lag(find_offset):
@@ -377,6 +386,10 @@ find_offset = Exercise(
     reference=_find_offset,
     mutants={
         "two streams in step": lambda a, b, max_lag: int((a * b).argmax()),
+        "that is the place in the list": lambda a, b, max_lag: max_lag + _find_offset(a, b, max_lag),
+        "try every lag": lambda a, b, max_lag: max(
+            range(max_lag + 1), key=lambda lag: _correlation(*_overlap(a, b, lag))
+        ),
         "the sign is turned": lambda a, b, max_lag: -_find_offset(a, b, max_lag),
         "include both ends": lambda a, b, max_lag: _find_offset(a, b, max_lag - 1),
         "subtract the mean": _offset_raw_products,
@@ -387,7 +400,7 @@ find_offset = Exercise(
     },
     hints=(
         "For one lag, which frames of each stream have a partner? There are F - |lag| of them.",
-        "For lag 3: video[:-3] and sound[3:]. For lag -3 the other way round. Subtract each part's own mean.",
+        "For lag 3: video[:-3] and sound[3:]. For lag -3 the other way round. At lag 0 video[:-0] is empty.",
         "max(range(-max_lag, max_lag + 1), key=lambda lag: torch.corrcoef(torch.stack([...]))[0, 1]) over the overlap.",
     ),
     difficulty=2,
@@ -403,6 +416,8 @@ def _pairs(count=40):
 
 
 def _numbers(images, texts):
+    kind = type(images).__name__
+    assert isinstance(images, torch.Tensor), f"the images came back as a {kind}; return a tensor, the texts as a list"
     return images[:, 0, 0].long().tolist(), [int(text.split()[1]) for text in texts]
 
 
@@ -445,6 +460,8 @@ def shuffle_refuses_a_torn_set(paired_shuffle):
         paired_shuffle(images, texts[:-1], 0)
     except ValueError:
         return
+    except AssertionError:
+        raise AssertionError("an assert is not there under python -O; raise ValueError with both counts") from None
     except IndexError:
         raise AssertionError(
             "39 texts for 40 images ended in an IndexError; raise ValueError with both counts"
@@ -477,6 +494,11 @@ def _shuffle_globally(images, texts, seed):
 def _shuffle_in_place(images, texts, seed):
     shuffled, texts[:] = _paired_shuffle(images, texts, seed)
     return shuffled, texts
+
+
+def _shuffle_asserts(images, texts, seed):
+    assert len(images) == len(texts)
+    return _paired_shuffle(images, texts, seed)
 
 
 def _shuffle_unchecked(images, texts, seed):
@@ -512,6 +534,8 @@ paired_shuffle = Exercise(
         "two seeds gave one order": lambda images, texts, seed: _paired_shuffle(images, texts, 0),
         "return copies": _shuffle_in_place,
         "accepted in silence": _shuffle_unchecked,
+        "return a tensor": lambda images, texts, seed: tuple(map(list, _paired_shuffle(images, texts, seed))),
+        "an assert is not there": _shuffle_asserts,
     },
     hints=(
         "Shuffle numbers, not things. How many orders do you need?",
