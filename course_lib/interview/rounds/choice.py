@@ -1,7 +1,8 @@
 """How an interview is put together: what to ask, and one line that says why.
 
-A question's chance is 1, times 3 where the bank has evidence that interviews ask it, times 3 where the drill found it
-weak, times 2 where it is due. No two come from one lesson, unless the learner asked for that lesson.
+A question's chance is 1, times 3 where the bank has evidence that interviews ask it, times 20 where the drill found it
+weak, times 5 where it is due: in a bank of a few hundred, ten weak questions then take about half of the places. No two
+come from one lesson, unless the learner asked for that lesson.
 """
 
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ LEVELS = {"screen": ("screen", "onsite"), "onsite": DEPTHS, "staff": ("onsite", 
 """Level of the interview to the depths of its questions."""
 DIFFICULTY = {"screen": (1, 2), "onsite": (1, 2, 3), "staff": (2, 3)}
 SUM_STEPS = {"screen": (1, 2), "onsite": (2,), "staff": (2, 3)}
-REPORTED, WEAK, DUE = 3.0, 3.0, 2.0
+REPORTED, WEAK, DUE = 3.0, 20.0, 5.0
 _EVERY = Text("every lesson", "全部课程")
 
 
