@@ -92,7 +92,7 @@ def _drill(args: argparse.Namespace) -> int:
 
     try:
         session = Session(args.lesson, depth=args.depth, days=args.days, minutes=args.minutes)
-        for text in (session.store.notice, say_plan(session.plan) if session.plan else ""):
+        for text in (session.store.notice, say_plan(session.plan, args.language) if session.plan else ""):
             print(text, end="\n" if text else "")
         practise(session, args.language, input)
     except (StoreError, ValueError) as error:

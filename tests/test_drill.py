@@ -201,6 +201,10 @@ def test_with_days_it_asks_todays_share_and_says_what_is_left_out(folder):
     assert len(session.plan.today.new) == 2  # 540 s hold two questions of 255 s
     view = DrillView(session)
     assert "2 days at 9 min" in view.notice.value and "Left out" in view.notice.value
+    assert view.notice.value.count("<li>") == len(session.plan.left_out)  # folded away below the outline
+    view.language.value = "zh"
+    assert "2 天，每天 9 分钟" in view.notice.value and "Left out" not in view.notice.value
+    view.language.value = "en"
     view.reveal.click()
     view.ratings[3].click()
     assert "2 days at 9 min" not in view.notice.value  # read once

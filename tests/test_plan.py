@@ -1,12 +1,23 @@
 """The plan keeps to its minutes, leaves out the last of the order, and says why; checked by hand arithmetic."""
 
+import re
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
 
 import pytest
 
-from course_lib.interview.plan import ENOUGH_REVIEWS, NEW_SECONDS, REPEAT_SECONDS, make_plan, pace, say_plan
+from course_lib.interview.plan import (
+    ENOUGH_REVIEWS,
+    NEW_SECONDS,
+    REPEAT_SECONDS,
+    make_plan,
+    name_left_out,
+    outline_plan,
+    pace,
+    say_plan,
+)
 from course_lib.interview.questions import load_questions
 from course_lib.interview.schedule import by_priority, cards_of
 from course_lib.interview.store import Request, Review
@@ -52,8 +63,9 @@ def test_what_is_left_out_is_the_end_of_the_order_and_has_its_reason():
     made = plan(minutes=9)
     order = [card.question.id for card in by_priority(cards_of(BANK, []))]
     assert [question.id for question, _ in made.left_out] == order[-len(made.left_out) :]
-    question, reason = made.left_out[0]
-    assert reason.startswith(f"{question.depth}, lesson {question.lesson}; 14 x 9 min are used up by the ")
+    question, rank = made.left_out[0]
+    assert rank.startswith(f"{question.depth}, lesson {question.lesson}")
+    assert f"because 14 x 9 min are used up by the {len(made.recall)} before them" in say_plan(made)
 
 
 def test_enough_minutes_are_enough_and_one_less_is_not():
@@ -111,6 +123,13 @@ def test_the_plan_in_words():
     text = say_plan(plan(days=1, minutes=30), listed=2)
     assert text.startswith("1 days at 30 min: 7 of 40 questions.")
     assert "Today: 7 new, 7 repetitions, 30 min." in text
-    assert "Left out: 33; 170 min a day would do." in text
+    assert "Left out: 33, because 1 x 30 min are used up by the 7 before them; 170 min a day would do." in text
     assert text.count("\n  Q") == 2 and text.endswith("and 31 more")
     assert "Left out" not in say_plan(plan(days=30, minutes=60))
+
+
+def test_the_plan_says_the_same_in_both_languages():
+    for made in (plan(days=1, minutes=30), plan(days=30, minutes=60), plan(days=1, minutes=1)):
+        for en, zh in zip(outline_plan(made), outline_plan(made, "zh"), strict=True):
+            assert Counter(re.findall(r"\d+", en)) == Counter(re.findall(r"\d+", zh))
+        assert len(name_left_out(made, "zh")) == len(made.left_out)

@@ -13,7 +13,7 @@ from html import escape
 import ipywidgets as widgets
 from IPython.display import Markdown, display
 
-from course_lib.interview.plan import LONGEST, Plan, make_plan, say_plan
+from course_lib.interview.plan import LONGEST, Plan, make_plan, name_left_out, outline_plan
 from course_lib.interview.questions import load_questions
 from course_lib.interview.record import DEPTHS, LANGUAGES, Question
 from course_lib.interview.schedule import Card, cards_of, next_times, queue, say_time, utc_now
@@ -23,9 +23,11 @@ from course_lib.interview.store import RATINGS, Review, ReviewStore, StoreError
 MINUTES = 20.0  # a day, for the plan
 LABELS = {
     "en": {1: "again", 2: "hard", 3: "good", 4: "easy", "due": "due", "new": "new", "later": "later", "done": "done"}
-    | {"empty": "Nothing is due.", "next": "Next: {} in {}.", "asked": "asked for: {}", "more": "Look again"},
+    | {"empty": "Nothing is due.", "next": "Next: {} in {}.", "asked": "asked for: {}", "more": "Look again"}
+    | {"left": "show the {} questions that are left out"},
     "zh": {1: "重来", 2: "困难", 3: "良好", 4: "容易", "due": "到期", "new": "新题", "later": "以后", "done": "已答"}
-    | {"empty": "现在没有到期的题。", "next": "下一题：{}，{}后。", "asked": "指定练习：{}", "more": "再看看"},
+    | {"empty": "现在没有到期的题。", "next": "下一题：{}，{}后。", "asked": "指定练习：{}", "more": "再看看"}
+    | {"left": "列出学不到的 {} 题"},
 }
 
 
@@ -183,9 +185,7 @@ class DrillView:
         labels, words = LABELS[language], WORDS[language]
         counts = self.session.counts()
         self.status.value = " · ".join(f"{counts[name]} {labels[name]}" for name in ("due", "new", "later", "done"))
-        self.notice.value = "".join(
-            f"<pre style='white-space:pre-wrap'>{escape(text)}</pre>" for text in self._notices()
-        )
+        self.notice.value = self._notices()
         rating_shown = self.card is not None and self.revealed
         times = next_times(self.card, self.session.clock()) if rating_shown else {}
         for rating, button in self.ratings.items():
@@ -209,9 +209,21 @@ class DrillView:
         wait = say_time(upcoming.due - self.session.clock(), self.language.value)
         return f"<p>{labels['empty']} {escape(labels['next'].format(upcoming.question.id, wait))}</p>"
 
-    def _notices(self) -> list[str]:
-        plan = say_plan(self.session.plan) if self.session.plan and not self.session.done else ""
-        return [text for text in (self.error, self.session.store.notice, plan) if text]
+    def _notices(self) -> str:
+        """What went wrong; and until the first rating the plan, with what it leaves out folded away."""
+        troubles = [text for text in (self.error, self.session.store.notice) if text]
+        page = "".join(f"<p style='white-space:pre-wrap'>{escape(text)}</p>" for text in troubles)
+        plan, language = self.session.plan, self.language.value
+        if plan is None or self.session.done:
+            return page
+        head, *rest = (escape(line) for line in outline_plan(plan, language))
+        page += f"<p style='line-height:1.5'><b>{head}</b><br>{'<br>'.join(rest)}</p>"
+        if left := name_left_out(plan, language):
+            items = "".join(f"<li>{escape(line)}</li>" for line in left)
+            page += (
+                f"<details><summary>{LABELS[language]['left'].format(len(left))}</summary><ul>{items}</ul></details>"
+            )
+        return page
 
 
 def _check(depth: str | None, language: str) -> None:

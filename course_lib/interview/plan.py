@@ -20,6 +20,26 @@ REPEAT_SECONDS = 75.0  # a minute to answer, a glance to compare
 ENOUGH_REVIEWS = 5  # from this many measured reviews on, the learner's own median replaces the assumption
 LONGEST = 600.0  # seconds; a card left open over lunch is not counted
 MOST_MINUTES = 24 * 60
+WORDS = {
+    "en": {
+        "fits": "{} days at {:g} min: {} of {} questions.",
+        "recall": "Predicted recall on the day, if every answer comes: {:.0%} on average, {:.0%} at the least.",
+        "today": "Today: {} new, {} repetitions, {:.0f} min.",
+        "left": "Left out: {}, because {} x {:g} min are used up by the {} before them; {}.",
+        "enough": "{} min a day would do",
+        "never": "no day is long enough for all",
+        "more": "  and {} more",
+    },
+    "zh": {
+        "fits": "{} 天，每天 {:g} 分钟：能学 {} 题，共 {} 题。",
+        "recall": "如果每题都答得出，面试当天的预计记住率：平均 {:.0%}，最低 {:.0%}。",
+        "today": "今天：新题 {} 道，复习 {} 次，约 {:.0f} 分钟。",
+        "left": "学不到的有 {} 题：{} x {:g} 分钟已被排在前面的 {} 题用完；{}。",
+        "enough": "每天 {} 分钟就够了",
+        "never": "每天学满也学不完",
+        "more": "  还有 {} 题",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +62,7 @@ class Plan:
     recall: dict[str, float]
     """Predicted chance of recall on the day of the interview, of every question met by then."""
     left_out: tuple[tuple[Question, str], ...]
-    """Questions never met, and why."""
+    """Questions never met, in the order they would come, and what ranked them there; those before them fill the days."""
     enough: int | None
     """Fewest whole minutes a day that leave nothing out; None if a whole day would not do."""
 
@@ -66,31 +86,35 @@ def make_plan(cards: Iterable[Card], *, now: datetime, days: int, minutes: int |
     done, recall = _rehearse(cards, now, days, minutes, spent)
     order = [card.question for card in by_priority(cards)]
     missing = [question for question in order if question.id not in recall]
-    reason = f"{days} x {minutes:g} min are used up by the {len(recall)} before it"
-    left_out = tuple((question, f"{_rank(question)}; {reason}") for question in missing)
+    left_out = tuple((question, _rank(question)) for question in missing)
     enough = _enough(cards, now, days, minutes, spent) if missing else max(1, round(minutes))
     return Plan(minutes, done, recall, left_out, enough)
 
 
-def say_plan(plan: Plan, *, listed: int = 12) -> str:
-    """The plan as text, English; at most `listed` questions that are left out, by name."""
-    total, days = len(plan.recall) + len(plan.left_out), len(plan.days)
-    lines = [f"{days} days at {plan.minutes:g} min: {len(plan.recall)} of {total} questions."]
+def say_plan(plan: Plan, language: str = "en", *, listed: int = 12) -> str:
+    """The plan as text; at most `listed` questions that are left out, by name."""
+    left = [f"  {line}" for line in name_left_out(plan, language)]
+    more = [WORDS[language]["more"].format(len(left) - listed)] if len(left) > listed else []
+    return "\n".join([*outline_plan(plan, language), *left[:listed], *more])
+
+
+def outline_plan(plan: Plan, language: str = "en") -> list[str]:
+    """What fits, today's share, and how much is left out: three lines or four."""
+    words, today, met = WORDS[language], plan.today, len(plan.recall)
+    lines = [words["fits"].format(len(plan.days), plan.minutes, met, met + len(plan.left_out))]
     if plan.recall:
         values = plan.recall.values()
-        mean, low = sum(values) / len(values), min(values)
-        lines.append(
-            f"Predicted recall on the day, if every answer comes: {mean:.0%} on average, {low:.0%} at the least."
-        )
-    today = plan.today
-    lines.append(f"Today: {len(today.new)} new, {today.repeated} repetitions, {today.minutes:.0f} min.")
+        lines.append(words["recall"].format(sum(values) / len(values), min(values)))
+    lines.append(words["today"].format(len(today.new), today.repeated, today.minutes))
     if plan.left_out:
-        what = f"{plan.enough} min a day would do" if plan.enough else "no day is long enough for all"
-        lines.append(f"Left out: {len(plan.left_out)}; {what}. First of them:")
-        lines += [f"  {question.id}  {question.question.en} ({why})" for question, why in plan.left_out[:listed]]
-        if len(plan.left_out) > listed:
-            lines.append(f"  and {len(plan.left_out) - listed} more")
-    return "\n".join(lines)
+        enough = words["enough"].format(plan.enough) if plan.enough else words["never"]
+        lines.append(words["left"].format(len(plan.left_out), len(plan.days), plan.minutes, met, enough))
+    return lines
+
+
+def name_left_out(plan: Plan, language: str = "en") -> list[str]:
+    """One line a question that is left out: id, text, what decided its rank."""
+    return [f"{question.id}  {question.question[language]} ({rank})" for question, rank in plan.left_out]
 
 
 def pace(cards: Iterable[Card]) -> tuple[float, float]:
