@@ -281,6 +281,12 @@ def test_hints_come_in_order(capsys):
         desk.clinic_hint("13", level=4)
 
 
+def test_a_passed_repair_says_where_the_bug_was_met(capsys):
+    desk.check_repair("08", desk.worked("08"))
+    out = capsys.readouterr().out
+    assert out.startswith("✓ clinic 08  repaired:") and "https://github.com/jingyaogong/minimind-v/issues/75" in out
+
+
 def test_programs_are_importable_and_still():
     for case in CASES:
         name = f"course_lib.clinic.programs.{case.path.stem}"

@@ -77,12 +77,16 @@ def write(number: str, directory: str | Path = ".") -> Path:
 
 
 def check_repair(number: str, *repair: Repair, seconds: float = SECONDS) -> None:
-    """Print the verdict on a repair, folded at 100 columns; never raises for what the repair does.
+    """Print the verdict on a repair, and where such a bug was met; never raises for what the repair does.
 
     repair: the whole program as text or as the path of a file; or functions and classes, each of which replaces the one
         of its name.
     """
-    print(_folded(verdict(number, *repair, seconds=seconds)))
+    line = verdict(number, *repair, seconds=seconds)
+    print(_folded(line))
+    seen = [each for each in find_case(number).met if "<" in each]
+    if line.startswith("✓") and seen:
+        print("   met in:", *seen, sep="\n     ")
 
 
 def verdict(number: str, *repair: Repair, seconds: float = SECONDS) -> str:

@@ -293,7 +293,7 @@ Note the silent helper: `ignore_index` is −100 by default. A label of 0 at pad
 ### Exercise 31.2 · train_step ●●● 15 minutes
 
 The loop that every interview asks for, with the trap that few candidates see: micro-batches with different numbers of words. The
-gradient must be that of one large batch.
+gradient must be that of one large batch. (The trainer of `transformers` got this wrong until late 2024, source 8.)
 """
 
 
@@ -752,7 +752,8 @@ claim(
 # %% [markdown]
 r"""
 **Without gradients.** Behind an inference server there are none. Captum's `LLMAttribution` paints regions of the image over and reads the
-log-probability of every word again. The two methods should agree on where the objects are.
+log-probability of every word again. **Bet**: for how many colour and shape words does any
+one of the sixteen regions matter?
 """
 
 # %%
@@ -958,7 +959,7 @@ r"""
 5. Sundararajan et al. (2017), arXiv:1703.01365: integrated gradients. Kokhlikyan et al. (2020), arXiv:2009.07896: captum. Petsiuk et al. (2018), arXiv:1806.07421: deletion.
 6. Micikevicius et al. (2017), arXiv:1710.03740: mixed precision. Rajbhandari et al. (2019), arXiv:1910.02054: bytes a weight.
 7. Hugging Face, [migration guide to transformers 5](https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md): what is gone.
-8. Real reports behind the clinic: [minimind-v #75](https://github.com/jingyaogong/minimind-v/issues/75), a load that was not strict; each case names its own in `met`.
+8. Real reports: [minimind-v #75](https://github.com/jingyaogong/minimind-v/issues/75), a load that was not strict; [transformers #24725](https://github.com/huggingface/transformers/issues/24725), a mean of means; [TRL #6357](https://github.com/huggingface/trl/pull/6357), EOS masked as padding; [lamorel #53](https://github.com/flowersteam/lamorel/issues/53), padding on the wrong side. Each case of the clinic names where its bug was met.
 
 ## 31.12 Worked solutions
 

@@ -77,7 +77,10 @@ CASE = Case(
     ),
     defect="padding was trained as a word: it is the easiest and the most frequent one, so it lowers the mean and "
     "drowns the rest. Padding must not change the loss: that is a two-line test",
-    met=("X228",),
+    met=(
+        "X228",
+        "TRL #6357, the other way round: EOS masked as padding <https://github.com/huggingface/trl/pull/6357>",
+    ),
     difficulty=1,
     minutes=5,
 )

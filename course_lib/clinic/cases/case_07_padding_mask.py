@@ -61,6 +61,7 @@ CASE = Case(
     met=(
         "PyTorch, nn.MultiheadAttention, key_padding_mask "
         "<https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html>",
+        "SASRec.pytorch #36, zero vectors instead of a mask <https://github.com/pmixer/SASRec.pytorch/issues/36>",
     ),
     difficulty=1,
     minutes=6,

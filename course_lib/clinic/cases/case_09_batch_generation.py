@@ -77,7 +77,10 @@ CASE = Case(
     ),
     defect="right padding in generation: a short prompt was continued after its padding. Decoder-only models pad on "
     "the left to generate, or read the score of each row's last real word",
-    met=("transformers, text generation, padding side <https://huggingface.co/docs/transformers/llm_tutorial>",),
+    met=(
+        "transformers, text generation, padding side <https://huggingface.co/docs/transformers/llm_tutorial>",
+        "lamorel #53 <https://github.com/flowersteam/lamorel/issues/53>",
+    ),
     difficulty=2,
     minutes=8,
 )
