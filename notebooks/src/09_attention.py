@@ -47,7 +47,7 @@ thing each:
 - **C** doubles the width of a head to 128 and keeps 8 heads.
 
 For each, say by what factor changes (1) the variance of the unscaled dot products, if all entries of queries and keys are independent
-with variance 1, (2) the number of parameters, (3) the number of scores. Nine factors; section 9.6 computes them.
+with mean 0 and variance 1, (2) the number of parameters, (3) the number of scores. Nine factors; section 9.6 computes them.
 """
 
 # %%
