@@ -1,4 +1,4 @@
-"""A learner drills in headless Chromium, rates two cards, restarts the kernel, and finds both of them scheduled.
+"""A learner in headless Chromium drills, begins a mock interview, restarts the kernel, and finds everything in place.
 
 The server, its flags and its clean end are those of test_browser.py; the notebook is a scratch one beside no lesson.
 """
@@ -22,6 +22,7 @@ NAME = "scratch.ipynb"
 CELLS = (
     "from course_lib.interview.drill import drill\ndrill('07')",
     "from course_lib.interview.progress import progress\nprogress()",
+    "from course_lib.interview.mock import mock\nmock(30, seed=1, language='zh')",
 )
 RUN_ALL = "jupyterapp.commands.execute('notebook:run-all-cells')"
 RESTART = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
@@ -104,4 +105,34 @@ def test_two_ratings_survive_a_restart_of_the_kernel(page, data):
     expect(drill).to_contain_text(shown.question.en)
     expect(progress).to_contain_text("1 learning, 1 weak")
     assert re.search(rf"{order[1].id}\s+lesson 07\s+last time again", progress.text_content())
+    assert "Traceback" not in page.locator(".jp-Notebook").text_content()
+
+
+def test_a_mock_interview_goes_on_after_a_restart_of_the_kernel(page):
+    def run_mock():
+        page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex = 2")
+        page.evaluate("jupyterapp.commands.execute('notebook:run-cell')")
+        return page.locator(".jp-CodeCell").nth(2).locator(".jp-OutputArea")
+
+    mock = run_mock()
+    mock.get_by_role("button", name="开始计时").click()
+    expect(mock).to_contain_text("用两分钟介绍你自己和一个项目")
+    mock.get_by_role("button", name="显示要点").click()
+    rows = mock.locator(".widget-toggle-buttons:visible").filter(has=page.get_by_role("button", name="2", exact=True))
+    expect(rows).to_have_count(3)
+    for row in range(3):
+        rows.nth(row).get_by_role("button", name="2", exact=True).click()
+    mock.get_by_role("button", name="下一个").click()
+    expect(mock).to_contain_text("最难的决定")  # the harder follow-up of a strong answer
+    mock.get_by_role("button", name="显示要点").click()
+    expect(mock).to_contain_text("两个各有道理的选项")
+    expect(mock).to_contain_text(re.compile(r"本轮 0:0[2-9]|本轮 0:[1-5]\d|本轮 [1-9]:"))  # the clock moves by itself
+
+    page.evaluate(RESTART)
+    page.wait_for_function(IDLE)
+    mock = run_mock()
+    expect(mock).to_contain_text("未完成")
+    mock.get_by_role("button", name="继续", exact=True).click()
+    expect(mock).to_contain_text("两个各有道理的选项")  # the same question, revealed as it was
+    expect(mock.get_by_role("button", name="下一个")).to_be_disabled()
     assert "Traceback" not in page.locator(".jp-Notebook").text_content()

@@ -25,7 +25,7 @@ from course_lib.interview.rounds.session import MockSession, NotNow, last_form, 
 from course_lib.interview.rounds.state import Node
 from course_lib.interview.rounds.words import PAGE_WORDS, REPORT_WORDS, TERMINAL_WORDS, VIEW_WORDS
 from course_lib.interview.schedule import cards_of, queue
-from course_lib.interview.store import MockEvent, Request, Review, ReviewStore, StaleMock
+from course_lib.interview.store import MockEvent, Request, Review, ReviewStore, StaleMock, StoreError
 from course_lib.lesson.exercises import judge
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -212,8 +212,9 @@ def test_follow_ups_come_from_the_record(session):
 
     assert page("first").question == question.follow_ups[0].question.en
     assert page("hard").question == question.follow_ups[-1].question.en
-    assert question.wrong_answer.statement.zh in page("refute", "zh").question
-    assert page("refute").revealed[0][1][0].text == question.wrong_answer.why.en
+    wrong = question.wrong_answers[3 % len(question.wrong_answers)]  # the seed is 3
+    assert wrong.statement.zh in page("refute", "zh").question
+    assert page("refute").revealed[0][1][0].text == wrong.why.en
     assert page("probe:limits")[1] == DIMENSIONS["limits"].probe.en
     assert question.question.en in page("probe:limits").lead
 
@@ -462,6 +463,20 @@ def test_weak_questions_are_due_in_the_drill(session, store, clock):
     with pytest.raises(NotNow, match="it is ended"):
         session.end()
     assert len(store.requests()) == 1
+
+
+def test_a_program_killed_between_drill_and_end_asks_for_a_question_once(session, store, clock, monkeypatch):
+    def full(*_args, **_kinds):
+        raise StoreError("disk is full")
+
+    with monkeypatch.context() as broken:
+        answer(to(session, "depth"), 0)
+        broken.setattr(ReviewStore, "add_mock_event", full)
+        with pytest.raises(StoreError):
+            session.end()
+    assert len(store.requests()) == 1 and session.state.status == "running"
+    session.end()
+    assert len(store.requests()) == 1 and session.state.status == "ended"
 
 
 def test_the_report_reads_the_same_in_three_forms_and_two_languages(session, store, clock):

@@ -343,6 +343,15 @@ def test_a_pause_in_the_terminal_waits_for_enter(monkeypatch):
     assert unfinished(ReviewStore())[0].state.pauses == 2  # and the one of q
 
 
+def test_a_question_that_left_the_bank_can_be_passed_in_the_terminal(monkeypatch):
+    course(monkeypatch, ["n", "q"], "--seed", "3")
+    (mock,) = unfinished(ReviewStore())
+    gone = mock.state.current.item
+    monkeypatch.setattr(Material, "bank", {id: each for id, each in Material.bank.items() if id != gone})
+    _, text = course(monkeypatch, ["x", "n", "q"], "--resume")
+    assert text.count(f"{gone} is not in the course any more") == 2 and "3/5 Arithmetic" in text
+
+
 def test_list_drop_and_report(monkeypatch, capsys):
     course(monkeypatch, ["q"], "--seed", "1")
     course(monkeypatch, ["", "222", "e"], "--seed", "2")

@@ -12,7 +12,7 @@ from course_lib.interview.mock import draw_script
 from course_lib.interview.rounds import coding
 from course_lib.interview.rounds.choice import check_request
 from course_lib.interview.rounds.clock import say_clock
-from course_lib.interview.rounds.page import Material, Page, page_of
+from course_lib.interview.rounds.page import Material, MissingMaterial, Page, page_of
 from course_lib.interview.rounds.project import FIELDS, TINY_VLM, field
 from course_lib.interview.rounds.report import as_text, make_report, say_past
 from course_lib.interview.rounds.rubric import DIMENSIONS
@@ -67,7 +67,12 @@ class Terminal:
         if state.status == "paused":
             session.go_on()
         self.say("\n" + " · ".join(say_clock(state, session.clock(), self.language)))
-        page = page_of(session.material, state, state.current, self.language)
+        try:
+            page = page_of(session.material, state, state.current, self.language)
+        except MissingMaterial as error:
+            self.say(str(error))
+            self.prompt(self.words["keys"])  # n, e and q lead on; anything else asks again
+            return
         step = state.current.step
         self.say(f"{page.lead}\n{page.question}" if page.lead else page.question)
         if step == "form":
@@ -196,6 +201,7 @@ def run_mock(args: Namespace, ask: Ask, say: Say) -> int:
         script = draw_script(store, material, now=utc_now(), **choice)
         if open_mocks := unfinished(store):
             say(words["others"].format(", ".join(mock.id for mock in open_mocks)))
+        say(VIEW_WORDS[args.language]["rules"])
         say(script.why[args.language])
         session = start(store, script, args.language, material=material)
     Terminal(session, args.language, ask, say).run()

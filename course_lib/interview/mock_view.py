@@ -7,7 +7,16 @@ from html import escape
 import ipywidgets as widgets
 from IPython import get_ipython
 
-from course_lib.interview.mock_widgets import OWN_SIZE, ROW, FormPanel, MarksPanel, block, list_html, page_html
+from course_lib.interview.mock_widgets import (
+    OWN_SIZE,
+    ROW,
+    FormPanel,
+    MarksPanel,
+    block,
+    bullets_html,
+    list_html,
+    page_html,
+)
 from course_lib.interview.record import LANGUAGES
 from course_lib.interview.rounds import coding
 from course_lib.interview.rounds.clock import say_clock, say_seconds
@@ -25,10 +34,6 @@ from course_lib.lesson.figures import png
 IDLE = 3 * 3600.0  # seconds without a click after which the clock's display stops; the clock itself goes on
 
 
-def _notebook_names() -> dict[str, object]:
-    return getattr(get_ipython(), "user_ns", {})
-
-
 class MockView:
     """A mock interview; `widget` is what to display, `tick` moves the clock's display.
 
@@ -42,7 +47,7 @@ class MockView:
         language: str = "en",
         *,
         material: Material | None = None,
-        names: Callable[[], dict[str, object]] = _notebook_names,
+        names: Callable[[], dict[str, object]] = lambda: getattr(get_ipython(), "user_ns", {}),
     ) -> None:
         self.store, self.script, self.material, self.names = store, script, material or Material(), names
         self.session: MockSession | None = None
@@ -202,18 +207,18 @@ class MockView:
         spans = {each.kind: f"{each.minutes} {words['minutes']}" for each in script.rounds}
         rows = [say_pair(TITLES[kind][language], span, language) for kind, span in spans.items()]
         past = [say_past(mock, language) for mock in read_mocks(self.store)[0]]
-        earlier = f"<p>{REPORT_WORDS[language]['past']}</p>{_list(past)}" if past else ""
-        return f"{_list(rows)}<p>{escape(say_pair(words['choice'], script.why[language], language))}</p>{earlier}"
+        earlier = f"<p>{REPORT_WORDS[language]['past']}</p>{bullets_html(past)}" if past else ""
+        chosen = escape(say_pair(words["choice"], script.why[language], language))
+        return f"{bullets_html(rows)}<p>{words['rules']}</p><p>{chosen}</p>{earlier}"
 
     def _waiting(self, mock: object) -> widgets.HBox:
         words, state = VIEW_WORDS[self.language.value], mock.state
-        level, status = WORDS[self.language.value][state.script.level], words["state"][state.status]
-        about = (said_date(mock), state.script.minutes, level, status, say_seconds(state.used))
-        said = words["unfinished"].format(*about)
+        level = WORDS[self.language.value][state.script.level]
+        about = (said_date(mock), state.script.minutes, level, words["state"][state.status], say_seconds(state.used))
         go, drop = (widgets.Button(description=words[name], layout={"width": "auto"}) for name in ("resume", "drop"))
         go.on_click(lambda _: self.take_up(mock.id))
         drop.on_click(lambda _: self.drop(mock.id))
-        return widgets.HBox([widgets.HTML(block(escape(said))), go, drop], layout=ROW)
+        return widgets.HBox([widgets.HTML(block(escape(words["unfinished"].format(*about)))), go, drop], layout=ROW)
 
     def _marking(self) -> bool:
         state = self.session.state if self.session else None
@@ -244,7 +249,3 @@ class MockView:
         button = widgets.Button(layout={"width": "auto"})
         button.on_click(lambda _: self.press(name))
         return button
-
-
-def _list(lines: list[str]) -> str:
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"

@@ -51,6 +51,11 @@ def list_html(lines: list[str]) -> str:
     return "".join(f'<p style="margin:.2em 0">{escape(line)}</p>' for line in lines)
 
 
+def bullets_html(lines: list[str]) -> str:
+    """A list of short lines."""
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+
+
 def _line_html(line: Line, question: Question | None, language: str) -> str:
     lead = f"<b>{escape(line.lead)}</b> " if line.lead else ""
     cited = [cite(each, question, language, in_lesson=False) for each in line.evidence]

@@ -15,7 +15,7 @@ from course_lib.interview.rounds.project import GRILL, TINY_VLM, opening_line
 from course_lib.interview.rounds.rubric import DIMENSIONS, dimensions_of
 from course_lib.interview.rounds.state import Node, State
 from course_lib.interview.rounds.words import PAGE_WORDS
-from course_lib.interview.show import Line, blocks
+from course_lib.interview.show import WORDS, Line, blocks
 from course_lib.interview.sums.families import families
 from course_lib.interview.sums.problem import Problem
 from course_lib.lesson.exercises import Exercise
@@ -33,10 +33,7 @@ OPENING_POINTS = (
     ),
     Text("A result as a number, with the baseline beside it.", "一个有数字的结果，旁边给出基线。"),
     Text("What did not work, or what you would do differently.", "什么没有成功，或者你会怎样改做。"),
-    Text(
-        "Two minutes are 250 to 300 words; you stopped before you were cut off.",
-        "两分钟大约 250 到 300 个英文词；在被打断之前自己收住。",
-    ),
+    Text("You stopped by yourself before two minutes were over.", "两分钟之内自己收住。"),
 )
 OPENING_HARD = Text(
     "What was the hardest decision in that project, and what would you decide today?",
@@ -135,17 +132,21 @@ def _opening(_material: Material, _state: State, node: Node, language: str) -> P
     return Page("", question[language], [(PAGE_WORDS[language]["holds"], points)], ())
 
 
-def _depth(material: Material, _state: State, node: Node, language: str) -> Page:
+def _depth(material: Material, state: State, node: Node, language: str) -> Page:
     question, words = material.question(node.item), PAGE_WORDS[language]
     step, _, dimension = node.step.partition(":")
     if step == "main":
-        return Page("", question.question[language], blocks(question, language, ("answer", "key_points")), (), question)
+        told = blocks(question, language, ("answer", "key_points"))
+        if question.frequency is not None:
+            told.append((words["asked"], [Line("", question.frequency.text[language])]))
+        lead = f"{question.id} · {WORDS[language][question.depth]} · {lessons_of(question, language)}"
+        return Page(lead, question.question[language], told, (), question)
     about = words["about"].format(question.question[language])
     if step == "probe":
         points = blocks(question, language, ("key_points",))
         return Page(about, DIMENSIONS[dimension].probe[language], points, (), question)
     if step == "refute":
-        wrong = question.wrong_answer
+        wrong = question.wrong_answers[state.script.seed % len(question.wrong_answers)]
         why = [Line("", wrong.why[language], wrong.evidence)]
         said = words["refute"].format(wrong.statement[language])
         return Page(about, said, [(words["why_wrong"], why)], (), question)
@@ -173,7 +174,7 @@ def _code(material: Material, _state: State, node: Node, language: str) -> Page:
 def _project(_material: Material, state: State, node: Node, language: str) -> Page:
     words, form = PAGE_WORDS[language], state.form or {}
     if node.step == "form":
-        return Page("", words["form"], [], ())
+        return Page(words["why_project"], words["form"], [], ())
     topic = GRILL[node.item]
     probe, hard = node.step.partition(":")[2], node.step == "hard"
     question = DIMENSIONS[probe].probe if probe else topic.hard if hard else topic.question

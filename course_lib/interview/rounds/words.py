@@ -13,6 +13,8 @@ PAGE_WORDS = {
         "cost": "What does {} cost in time and memory as each axis grows, and which input breaks it?",
         "explain": "Then in words: go through {} line by line, with the shape of every result.",
         "form": "Which project do you defend?",
+        "why_project": "Every company list that was read for this course, 2025-12 to 2026-09, asks for a project.",
+        "asked": "How often it is asked",
     },
     "zh": {
         "holds": "好的回答包含",
@@ -26,6 +28,8 @@ PAGE_WORDS = {
         "cost": "各个维度增大时，{} 的时间和内存开销怎样变化？什么输入会让它出错？",
         "explain": "那就用语言说：逐行讲 {}，每一步结果的形状是什么。",
         "form": "你要答辩哪个项目？",
+        "why_project": "本课程读过的每一份公司面试清单（2025-12 至 2026-09）都要求讲一个项目。",
+        "asked": "被问到的频率",
     },
 }
 VIEW_WORDS = {
@@ -59,6 +63,8 @@ VIEW_WORDS = {
         "minutes": "min",
         "rubric": "Rubric",
         "choice": "Choice",
+        "rules": "You mark yourself. Under half of the points: a simpler question follows; three quarters or more: a "
+        "harder one, or a wrong answer to refute. A round that is over time asks nothing more.",
         "over_time": "time is up: finish this answer",
         "new": "New interview",
     },
@@ -91,6 +97,8 @@ VIEW_WORDS = {
         "minutes": "分钟",
         "rubric": "评分标准",
         "choice": "选题",
+        "rules": "你自己打分。得分不到一半，接着问更简单的；四分之三以上，接着问更难的，或让你反驳一个错误回答。"
+        "一轮超时后不再提问。",
         "over_time": "时间到：说完这个回答",
         "new": "新的面试",
     },
