@@ -16,18 +16,18 @@ from course_lib.interview.mock_widgets import (
     bullets_html,
     list_html,
     page_html,
+    waiting_row,
 )
 from course_lib.interview.record import LANGUAGES
 from course_lib.interview.rounds import coding
-from course_lib.interview.rounds.clock import say_clock, say_seconds
+from course_lib.interview.rounds.clock import say_clock
 from course_lib.interview.rounds.outcome import outcome
 from course_lib.interview.rounds.page import Material, MissingMaterial, page_of
 from course_lib.interview.rounds.profile import draw_profile
-from course_lib.interview.rounds.report import as_html, make_report, said_date, say_pair, say_past
+from course_lib.interview.rounds.report import as_html, make_report, say_pair, say_past
 from course_lib.interview.rounds.script import TITLES, Script
 from course_lib.interview.rounds.session import MockSession, NotNow, last_form, read_mocks, resume, start, unfinished
 from course_lib.interview.rounds.words import REPORT_WORDS, VIEW_WORDS
-from course_lib.interview.show import WORDS
 from course_lib.interview.store import ReviewStore, StaleMock, StoreError
 from course_lib.lesson.figures import png
 
@@ -123,7 +123,7 @@ class MockView:
         language, session = self.language.value, self.session
         self.notice.value = list_html([text for text in (self.error, self.store.notice) if text])
         self._draw_time()
-        self.waiting.children = [] if session else [self._waiting(mock) for mock in unfinished(self.store)]
+        self.waiting.children = [] if session else self._waiting(language)
         self.form.widget.layout.display = "none"
         self.tries.value, self.figure.layout.display = "", "none"
         if session is None:
@@ -163,8 +163,9 @@ class MockView:
 
     def _draw_report(self, language: str) -> None:
         mocks, notes = read_mocks(self.store)
-        report = make_report(self.session.mock, mocks, self.material, language)
-        self.page.value = block(list_html(notes) + as_html(report))
+        self.page.value = block(
+            list_html(notes) + as_html(make_report(self.session.mock, mocks, self.material, language))
+        )
         self.figure.value = png(draw_profile(outcome(self.session.state))[0])
         self.figure.layout.display = ""
 
@@ -211,14 +212,9 @@ class MockView:
         chosen = escape(say_pair(words["choice"], script.why[language], language))
         return f"{bullets_html(rows)}<p>{words['rules']}</p><p>{chosen}</p>{earlier}"
 
-    def _waiting(self, mock: object) -> widgets.HBox:
-        words, state = VIEW_WORDS[self.language.value], mock.state
-        level = WORDS[self.language.value][state.script.level]
-        about = (said_date(mock), state.script.minutes, level, words["state"][state.status], say_seconds(state.used))
-        go, drop = (widgets.Button(description=words[name], layout={"width": "auto"}) for name in ("resume", "drop"))
-        go.on_click(lambda _: self.take_up(mock.id))
-        drop.on_click(lambda _: self.drop(mock.id))
-        return widgets.HBox([widgets.HTML(block(escape(words["unfinished"].format(*about)))), go, drop], layout=ROW)
+    def _waiting(self, language: str) -> list[widgets.HBox]:
+        mocks = unfinished(self.store)
+        return [waiting_row(mock, language, resume=self.take_up, drop=self.drop) for mock in mocks]
 
     def _marking(self) -> bool:
         state = self.session.state if self.session else None

@@ -7,11 +7,14 @@ from html import escape
 import ipywidgets as widgets
 
 from course_lib.interview.record import Question
+from course_lib.interview.rounds.clock import say_seconds
 from course_lib.interview.rounds.page import Page
 from course_lib.interview.rounds.project import FIELDS, TINY_VLM, field
+from course_lib.interview.rounds.report import said_date
 from course_lib.interview.rounds.rubric import DIMENSIONS, MARKS
+from course_lib.interview.rounds.session import Mock
 from course_lib.interview.rounds.words import VIEW_WORDS
-from course_lib.interview.show import Line, cite
+from course_lib.interview.show import WORDS, Line, cite
 
 ROW = {"align_items": "center", "flex_flow": "row wrap"}
 OWN_SIZE = {"align_self": "flex-start", "max_width": "100%"}  # of an image, or the box would stretch it until it blurs
@@ -67,6 +70,19 @@ def _line_html(line: Line, question: Question | None, language: str) -> str:
         for label, url in cited
     ]
     return f"{lead}{code_spans(line.text)}" + (f" ({'; '.join(links)})" if links else "")
+
+
+def waiting_row(
+    mock: Mock, language: str, *, resume: Callable[[str], None], drop: Callable[[str], None]
+) -> widgets.HBox:
+    """An unfinished interview with its two buttons; both get its id."""
+    words, state = VIEW_WORDS[language], mock.state
+    level = WORDS[language][state.script.level]
+    about = (said_date(mock), state.script.minutes, level, words["state"][state.status], say_seconds(state.used))
+    go, leave = (widgets.Button(description=words[name], layout={"width": "auto"}) for name in ("resume", "drop"))
+    go.on_click(lambda _: resume(mock.id))
+    leave.on_click(lambda _: drop(mock.id))
+    return widgets.HBox([widgets.HTML(block(escape(words["unfinished"].format(*about)))), go, leave], layout=ROW)
 
 
 class MarksPanel:
