@@ -22,6 +22,15 @@ def test_drawn_pixels_are_those_that_are_not_black_and_hold_the_asked_ones():
     assert not (found.asked & ~found.drawn).any().item() and (found.asked != found.drawn).any(dim=(1, 2)).all().item()
 
 
+def test_the_colour_of_a_random_drawn_pixel_is_right_in_about_half():
+    found = make_colour_questions(1000, seed=7)
+    right = []
+    for image, answer, drawn in zip(found.images, found.answers, found.drawn, strict=True):
+        pixels = (image[:, drawn] * 255).round().T
+        right.append((pixels == torch.tensor(COLOURS[ANSWERS[answer]]).float()).all(dim=1).float().mean().item())
+    assert abs(sum(right) / len(right) - 0.53) < 0.03
+
+
 def test_every_colour_question_of_the_scenes_is_there_and_no_other():
     found = make_colour_questions(30, seed=6, objects=(1, 4), split="test")
     scenes = make_scenes(30, seed=6, objects=(1, 4), split="test")

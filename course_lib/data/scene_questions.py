@@ -38,7 +38,7 @@ def make_colour_questions(
     """Every colour question that `count` random scenes allow; arguments as those of `make_scenes`.
 
     A scene allows one for each shape that it holds once, so there are about 1.7 questions a scene of 2 or 3 objects.
-    Chance is 1 in 5; naming the colour of any object at random is right in about 2 of 5.
+    Chance is 1 in 5; naming the colour of a random drawn pixel is right in about half, since objects may share one.
     """
     scenes = make_scenes(count, seed=seed, objects=objects, split=split, size=size)
     rows, texts, answers, asked = [], [], [], []

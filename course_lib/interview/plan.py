@@ -62,7 +62,7 @@ class Plan:
     recall: dict[str, float]
     """Predicted chance of recall on the day of the interview, of every question met by then."""
     left_out: tuple[tuple[Question, str], ...]
-    """Questions never met, in the order they would come, and what ranked them there; those before them fill the days."""
+    """Questions never met, in the order they would come, and what ranked them: those before them fill the days."""
     enough: int | None
     """Fewest whole minutes a day that leave nothing out; None if a whole day would not do."""
 

@@ -116,8 +116,55 @@ r"""
 Each lesson ends with the interview questions it prepares for, at three depths, in English and Chinese, with a 60-second answer
 whose key points name the claims that prove them. In a lesson you would call `show_questions("07")`. Say your answer aloud
 before you reveal theirs.
+"""
 
-## 0.6 Three ways through a lesson
+# %% [markdown]
+r"""
+## 0.6 Practise for the day
+
+Two weeks before the interview, come here every day. `drill()` asks what is due and remembers; reviews are kept between sessions.
+"""
+
+# %%
+from course_lib.interview.drill import drill
+
+drill(days=14)
+
+# %% [markdown]
+r"""
+Interviews ask for sums: tokens of an image, bytes of a cache, days of a training run. Every draw is new, wrong answers are told by
+name where the slip is a known one.
+"""
+
+# %%
+from course_lib.interview.arithmetic import arithmetic
+
+arithmetic(step=2)
+
+# %% [markdown]
+r"""
+Once a week, the whole thing against the clock: an opening, questions whose follow-ups depend on how well you did, one sum, one
+function to write, your project to defend. The report says what to read, and puts what was weak into the drill.
+"""
+
+# %%
+from course_lib.interview.mock import mock
+
+mock(minutes=45)
+
+# %% [markdown]
+r"""
+And a word you do not know, in English or Chinese:
+"""
+
+# %%
+from course_lib.interview.glossary import term
+
+term("modality gap")
+
+# %% [markdown]
+r"""
+## 0.7 Three ways through a lesson
 
 | you have | do |
 | --- | --- |
@@ -130,7 +177,7 @@ Shut a finished lesson's kernel down before you open the next (*Kernel > Shut Do
 
 # %% [markdown]
 r"""
-## 0.7 Axis letters
+## 0.8 Axis letters
 
 Shapes are written the same way everywhere: in signatures, comments and lessons. One letter, one meaning.
 """
@@ -143,7 +190,7 @@ for letter, meaning in AXES.items():
 
 # %% [markdown]
 r"""
-## 0.8 The lessons
+## 0.9 The lessons
 """
 
 # %%
@@ -155,7 +202,7 @@ Markdown(lesson_map())
 
 # %% [markdown]
 r"""
-## 0.9 Worked solution
+## 0.10 Worked solution
 """
 
 
