@@ -37,7 +37,10 @@ def ce_is_stable(cross_entropy):
     for right, due in ((0, 0.0), (1, 2e4)):
         got = float(cross_entropy(torch.tensor([[1e4, -1e4, 0.0]]), torch.tensor([right])))
         assert math.isfinite(got), "logits of +-1e4 gave inf or nan: take log_softmax, not the log of a softmax"
-        assert _same(got, due), f"at logits of +-1e4 the loss is a difference of logits, {due:.0f} here, got {got:.3g}"
+        assert _same(got, due), (
+            f"at logits of +-1e4 the loss is a difference of logits, {due:.0f} here, got {got:.3g}; "
+            "a clamp or an epsilon inside the log caps it"
+        )
 
 
 def ce_ignores(cross_entropy):
@@ -82,6 +85,15 @@ def ce_smooths(cross_entropy):
     (gradient,) = torch.autograd.grad(cross_entropy(logits, label, smoothing=0.2), logits)
     assert gradient.abs().max() < 1e-9, (
         "with smoothing e the best prediction is e / K for every class and 1 - e more for the right one"
+    )
+
+
+def ce_smooths_with_weights(cross_entropy):
+    logits, label = _drawn(6)
+    weight = torch.tensor([1.0, 2.0, 0.5, 4.0, 3.0], dtype=torch.float64)
+    got = cross_entropy(logits, label, smoothing=0.2, weight=weight)
+    assert _same(got, F.cross_entropy(logits, label, weight, label_smoothing=0.2)), (
+        "smoothing with weights: each -log p_k of the smoothed part takes its own weight[k], not the label's"
     )
 
 
@@ -131,18 +143,26 @@ def _ce_smooths_the_others(logits, label, ignore_index=-100, smoothing=0.0, weig
     return -(target * logits.log_softmax(-1)).sum(-1).mean()
 
 
+def _ce_smooths_by_the_labels_weight(logits, label, ignore_index=-100, smoothing=0.0, weight=None):
+    if weight is None:
+        return _ce(logits, label, ignore_index, smoothing)
+    loss = F.cross_entropy(logits, label, ignore_index=ignore_index, label_smoothing=smoothing, reduction="none")
+    cost = torch.where(label == ignore_index, 0, weight[label.clamp_min(0)])
+    return (cost * loss).sum() / cost.sum()
+
+
 cross_entropy = Exercise(
     id="12.1 cross_entropy",
     task="Write cross_entropy(logits, label, ignore_index=-100, smoothing=0.0, weight=None): (B, K), (B,) -> the mean "
     "surprise over positions that are not ignored, with label smoothing and class weights, stable at logits of +-1e4.",
-    stages=(ce_knows_chance, ce_is_stable, ce_ignores, ce_weights, ce_smooths),
+    stages=(ce_knows_chance, ce_is_stable, ce_ignores, ce_weights, ce_smooths, ce_smooths_with_weights),
     reference=_ce,
     mutants={
         "return the mean": lambda z, y, **options: F.cross_entropy(z, y, reduction="sum"),
         "should cost log 3": lambda z, y, **options: F.cross_entropy(z, y) / math.log(2),
         "raising the right logit must lower the loss": lambda z, y, **options: F.cross_entropy(-z, y),
         "not the log of a softmax": _ce_log_of_softmax,
-        "is a difference of logits": _ce_clamped,
+        "inside the log caps it": _ce_clamped,
         "divide by the positions that are left": _ce_over_all_positions,
         "nine ignored positions changed the loss": lambda z, y, **options: F.cross_entropy(z, y.clamp_min(0)),
         "do not write -100 into the code": lambda z, y, ignore_index=-100, **options: F.cross_entropy(
@@ -153,6 +173,7 @@ cross_entropy = Exercise(
         "weight by the label": _ce_weight_of_the_prediction,
         "must punish certainty": lambda z, y, smoothing=0.0, **options: _ce(z, y, **options),
         "e / K for every class": _ce_smooths_the_others,
+        "takes its own weight[k]": _ce_smooths_by_the_labels_weight,
     },
     hints=(
         "Four steps: keep the positions that count, log_softmax, pick the label's entry, take a weighted mean.",
@@ -189,6 +210,11 @@ def focal_shrinks_the_easy(focal):
         assert _same(kept, (1 - p) ** 2), (
             f"at p = {p} gamma=2 keeps (1 - p)^2 of the cross-entropy, here it kept {kept:.2f}"
         )
+    pair = torch.tensor([[0.9, 0.1], [0.2, 0.8]], dtype=torch.float64).log()
+    due = (0.1**2 * -math.log(0.9) + 0.8**2 * -math.log(0.2)) / 2
+    assert _same(focal(pair, torch.tensor([0, 0]), gamma=2.0), due), (
+        "one factor for the whole batch: keep the losses apart (reduction='none'), scale each, then take the mean"
+    )
 
 
 def focal_has_a_gradient(focal):
@@ -212,7 +238,10 @@ def focal_weighs_the_label(focal):
         sum(alpha[y] * a for y, a in zip(label, alone, strict=True)) / 8,
     )
     doubled = focal(logits, label, gamma=2.0, alpha=2 * alpha)
-    assert _same(doubled, 2 * got), "doubling alpha must double the loss: alpha multiplies and does not divide"
+    assert not _same(doubled, got), "doubling alpha changed nothing: alpha multiplies and does not divide"
+    assert _same(doubled, 2 * got), (
+        "doubling alpha must double the loss: it leaked into p; take p before you apply alpha"
+    )
     assert _same(got, due), "alpha landed on another class: alpha[k] belongs to examples whose label is k"
 
 
@@ -251,6 +280,16 @@ def _focal_divided(logits, label, gamma=2.0, alpha=None):
     return plain if alpha is None else plain * len(label) / alpha[label].sum()
 
 
+def _focal_of_the_mean(logits, label, gamma=2.0, alpha=None):
+    loss = F.cross_entropy(logits, label, alpha)
+    return (1 - (-loss).exp()) ** gamma * loss
+
+
+def _focal_with_alpha_in_p(logits, label, gamma=2.0, alpha=None):
+    loss = F.cross_entropy(logits, label, alpha, reduction="none")
+    return ((1 - (-loss).exp()) ** gamma * loss).mean()
+
+
 def _focal_from_probabilities(logits, label, gamma=2.0, alpha=None):
     p = logits.softmax(-1).gather(1, label[:, None])[:, 0]
     loss = (1 - p) ** gamma * -p.log()
@@ -277,8 +316,10 @@ focal = Exercise(
         ),
         "not of class 1": _focal_of_class_one,
         "gamma=2 keeps (1 - p)^2": _focal_turned_round,
+        "one factor for the whole batch": _focal_of_the_mean,
         "do not detach it": _focal_detached,
         "alpha multiplies and does not divide": _focal_divided,
+        "leaked into p": _focal_with_alpha_in_p,
         "alpha landed on another class": lambda z, y, gamma=2.0, alpha=None: _focal(
             z, y, gamma, None if alpha is None else alpha.flip(0)
         ),
@@ -378,7 +419,8 @@ def adjust_lifts_the_rare(logit_adjust):
     logits, _, label = _world()
     before, after = _balanced(logits, label), _balanced(logit_adjust(logits, PRIOR, 1.0), label)
     assert after > before - 0.03, (
-        f"balanced accuracy fell from {before:.2f} to {after:.2f}: the prior has the wrong sign"
+        f"balanced accuracy fell from {before:.2f} to {after:.2f}: the prior has the wrong sign, or logits were "
+        "divided as if they were probabilities"
     )
     assert after > before + 0.06, (
         f"balanced accuracy went from {before:.2f} to {after:.2f}, too little: adjust the logits"
@@ -421,6 +463,7 @@ logit_adjust = Exercise(
     reference=_adjust,
     mutants={
         "the prior has the wrong sign": lambda z, prior, tau=1.0: z + tau * prior.log(),
+        "divided as if they were probabilities": lambda z, prior, tau=1.0: z / prior**tau,
         "too little": lambda z, prior, tau=1.0: z - tau * prior,
         "take off the natural log of the prior": lambda z, prior, tau=1.0: z - tau * prior.log2(),
         "tau multiplies the logarithm": lambda z, prior, tau=1.0: z - prior.log(),
