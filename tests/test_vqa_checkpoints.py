@@ -80,7 +80,7 @@ def test_maps_of_shuffled_labels_agree_less_than_those_of_another_honest_model(s
 
 
 def test_the_call_that_made_them_learns_from_scratch():
-    """A shorter run: far above the 0.53 of naming the colour of any drawn pixel, on its way to the 0.93 of 1,000 steps."""
+    """A shorter run: far above the 0.53 of naming any drawn pixel, on its way to the 0.93 of 1,000 steps."""
     assert accuracy_of(train_vqa(0, steps=500, scenes=4000)) > 0.7
 
 

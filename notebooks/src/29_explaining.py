@@ -233,7 +233,7 @@ if TRAIN:
 test = make_colour_questions(120, seed=77)
 right = [model(test.images, test.ids).logits.argmax(dim=1) == test.answers for model in models]
 shares = [each.float().mean().item() for each in right]
-colour = (test.images * test.asked[:, None]).amax(dim=(2, 3))[:, :, None, None]  # of the asked object
+colour = (test.images * test.asked[:, None]).amax(dim=(2, 3), keepdim=True)  # of the asked object
 alike = (test.images == colour).all(dim=1) & test.drawn
 any_pixel = (alike.sum(dim=(1, 2)) / test.drawn.sum(dim=(1, 2))).mean().item()
 claim(
@@ -241,9 +241,9 @@ claim(
     "The model answers over 85 % of the colour questions on new scenes; the colour of a random drawn pixel would be right in "
     "about half (3 seeds)",
     min(shares) > 0.85 and 0.45 < any_pixel < 0.6,
-    measured=", ".join(f"{share:.3f}" for share in shares) + f"; random drawn pixel {any_pixel:.2f}",
+    measured=", ".join(f"{share:.3f}" for share in shares) + f"; random drawn pixel {any_pixel:.2f}; "
+    f"{sum(p.numel() for p in models[0].parameters()):,} parameters",
 )
-print("parameters:", sum(p.numel() for p in models[0].parameters()), " sequence: 8 words + 16 patches")
 
 # %% [markdown]
 r"""
@@ -529,9 +529,7 @@ for name, colour, style in zip(names, COLOURS, ("-", "--", "-.", ":", "-"), stri
     ax.plot(curve.shares, curve.scores.mean(dim=0), style, color=colour, label=name.replace("_", " "))
 ax.set(xlabel="share of pixels deleted, most important first", ylabel="probability of the right answer")
 ax.legend(fontsize=8)
-show(
-    fig, "Deleting in the order of integrated gradients drops the probability at once; in random order it falls slowly."
-)
+show(fig, "Deleted in the order of integrated gradients the probability drops at once, in random order slowly.")
 
 # %% [markdown]
 r"""
