@@ -13,6 +13,7 @@ from course_lib.explain.relevance import (
     positive_attention,
     self_step,
 )
+from course_lib.models.attention import split_heads
 from course_lib.models.vqa import VqaTransformer
 
 TARGET = torch.tensor([6, 2])
@@ -81,7 +82,7 @@ def test_gradients_of_a_transformer_by_finite_differences(model, inputs):
         def moved(step, head=head, column=column):
             def forward(text, image, mask=None):
                 out = type(attention).forward(attention, text, image, mask)
-                value = attention._split(attention.value(image))
+                value = split_heads(attention.value(image), attention.heads)
                 weights = out.weights.clone()
                 weights[:, head, 0, column] += step
                 read = attention.out((weights @ value).transpose(1, 2).flatten(start_dim=2))
