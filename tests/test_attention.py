@@ -253,3 +253,27 @@ def test_projections_of_another_size_are_refused():
     theirs.q_proj = theirs.k_proj = theirs.v_proj = theirs.o_proj = nn.Linear(24, 24)
     with pytest.raises(ValueError, match=r"k_proj is \(24, 24\), ours is \(12, 24\): check width, heads and kv_heads"):
         share_projections(MultiHeadAttention(24, 2, kv_heads=1), theirs)
+
+
+def test_examples_may_stand_at_positions_of_their_own():
+    torch.manual_seed(0)
+    attention, x = MultiHeadAttention(8, 2), normal(2, 5, 8)  # as many examples as heads, so a wrong axis would fit
+    angles = positions.rotary_angles(torch.stack([torch.arange(5), 3 * torch.arange(5)]), 4)
+    alone = torch.cat([attention(x[row : row + 1], angles=angles[row]).output for row in range(2)])
+    torch.testing.assert_close(attention(x, angles=angles).output, alone)
+
+
+def test_rotary_attention_runs_in_bfloat16():
+    torch.manual_seed(0)
+    attention, x = MultiHeadAttention(8, 2), normal(2, 5, 8)
+    angles = positions.rotary_angles(torch.arange(5), 4)
+    wide = attention(x, angles=angles).output
+    narrow = attention.bfloat16()(x.bfloat16(), angles=angles).output
+    assert narrow.dtype == torch.bfloat16
+    torch.testing.assert_close(narrow.float(), wide, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize("kv_heads", [0, -1, 3])
+def test_key_heads_that_cannot_be_shared_are_refused(kv_heads):
+    with pytest.raises(ValueError, match=rf"4 query heads cannot share {kv_heads} .*try kv_heads in \[1, 2, 4\]"):
+        MultiHeadAttention(8, 4, kv_heads=kv_heads)

@@ -1,9 +1,11 @@
+import math
 from itertools import product
 
 import pytest
 import torch
 
 from course_lib.models.generation import generate, nucleus
+from course_lib.models.transformer import KeyValueCache
 from course_lib.models.vlm import make_vlm
 
 PAD, EOS, IMAGE = 0, 2, 5
@@ -113,7 +115,8 @@ def test_the_nucleus_by_hand():
     probs = torch.tensor([[0.1, 0.5, 0.15, 0.25], [0.97, 0.01, 0.01, 0.01]])
     assert nucleus(probs.log(), 0.7).tolist() == [[False, True, False, True], [True, False, False, False]]
     assert nucleus(probs.log(), 0.8).tolist() == [[False, True, True, True], [True, False, False, False]]
-    assert nucleus(probs.log(), 1e-9).sum(dim=1).tolist() == [1, 1]
+    for least in (1e-9, 0.0):
+        assert nucleus(probs.log(), least).sum(dim=1).tolist() == [1, 1]
     assert nucleus(probs.log(), 1.0).all()
 
 
@@ -163,3 +166,45 @@ def test_bad_input_is_refused():
         generate(vlm, images, ids, most=0)
     with pytest.raises(ValueError, match="train mode"):
         generate(vlm.train(), images, ids)
+
+
+class Scripted:
+    """Says its words whatever it is shown, each with the same probability; one list of words a row."""
+
+    SURE = 3 - math.log(math.exp(3) + 5)
+    """Log-probability of each word: one score of 3 among five of 0."""
+
+    def __init__(self, *rows):
+        self.rows = torch.tensor(rows)
+
+    def start(self, images, ids, readable):
+        cache = KeyValueCache()
+        return self.step(ids[:, 0], cache), cache
+
+    def step(self, words, cache):
+        said = self.rows.repeat_interleave(len(words) // len(self.rows), dim=0)[:, cache.length]
+        cache.note(torch.ones(len(words), 1, dtype=torch.bool))
+        return torch.nn.functional.one_hot(said, 6) * 3.0
+
+
+@pytest.mark.parametrize("method", ["greedy", "beam"])
+def test_a_pad_that_the_model_says_cuts_nothing_off(method):
+    said = generate(Scripted([4, PAD, 3, EOS]), None, torch.tensor([[1, IMAGE]]), method=method, most=4)
+    assert said.ids.tolist() == [[4, PAD, 3, EOS]]
+
+
+def test_an_ended_answer_costs_nothing_while_others_go_on():
+    script = Scripted([4, EOS, 3, 4], [4, 3, 3, EOS])
+    said = generate(script, None, torch.tensor([[1, IMAGE], [1, IMAGE]]), most=4)
+    assert said.ids.tolist() == [[4, EOS, PAD, PAD], [4, 3, 3, EOS]]
+    assert said.log_probs.tolist() == pytest.approx([2 * Scripted.SURE, 4 * Scripted.SURE])
+
+
+def test_temperature_divides_the_scores():
+    script, ids = Scripted(*[[4]] * 4000), torch.tensor([[1, IMAGE]]).expand(4000, -1)
+    for temperature in (0.5, 2.0):
+        random = torch.Generator().manual_seed(0)
+        said = generate(script, None, ids, method="top_p", top_p=1.0, temperature=temperature, most=1, generator=random)
+        share = math.exp(3 / temperature) / (math.exp(3 / temperature) + 5)
+        assert (said.ids[:, 0] == 4).float().mean().item() == pytest.approx(share, abs=0.03)
+        assert said.log_probs.max().item() == pytest.approx(Scripted.SURE)  # the model's, not the draw's

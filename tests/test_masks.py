@@ -63,3 +63,14 @@ def test_masks_by_name():
     assert counts == dict(zip(NAMES, by_hand, strict=True))
     with pytest.raises(ValueError, match="no mask is called 'square'; try one of global, local window"):
         make_mask("square", 6, reach=1, prefix=2)
+
+
+def test_the_receptive_field_is_computed_where_the_mask_is():
+    on_card = torch.ones(4, 4, dtype=torch.bool, device="meta")  # refuses to mix devices as a GPU does
+    assert reached(on_card, 2).device.type == "meta"
+
+
+def test_the_residual_connection_carries_a_token_to_itself():
+    before = causal_mask(4) & ~torch.eye(4, dtype=torch.bool) & window_mask(4, 1)  # each reads its neighbour only
+    assert rows(reached(before, 1)) == ["x...", "xx..", ".xx.", "..xx"]
+    assert rows(reached(before, 2)) == ["x...", "xx..", "xxx.", ".xxx"]

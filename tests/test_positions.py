@@ -134,3 +134,18 @@ def test_alibi_by_hand():
     assert bias.shape == (4, 3, 3)
     assert bias[0].tolist() == [[0, -0.25, -0.5], [-0.25, 0, -0.25], [-0.5, -0.25, 0]]
     assert bias[3, 2, 0].item() == -2 * 2.0**-8
+
+
+def test_angles_stay_on_the_device_of_the_positions():
+    on_card = torch.ones(3, 5, device="meta")  # computes nothing, and refuses to mix devices as a GPU does
+    assert rotary_angles(on_card, 8).device.type == "meta"
+    assert mrope_angles(on_card, (1, 2, 3)).device.type == "meta"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_rotation_keeps_the_dtype(dtype):
+    x, angles = normal(3, 8).to(dtype), rotary_angles(torch.tensor([0, 9, 1000]), 8)
+    turned = rotate(x, angles)
+    assert turned.dtype == dtype
+    expected = rotate(x.double(), angles.double())
+    torch.testing.assert_close(turned.double(), expected, rtol=0, atol=0.02 if dtype == torch.bfloat16 else 1e-5)

@@ -8,7 +8,7 @@ from course_lib.models.transformer import (
     Past,
     PatchEncoder,
     VisionTransformer,
-    causal_mask,
+    cached_mask,
 )
 
 
@@ -55,10 +55,10 @@ def test_a_selected_cache_goes_on_as_its_rows_would():
 
 def test_the_mask_by_hand():
     readable = torch.tensor([[False, True, True, True], [True, True, True, True]])
-    mask = causal_mask(readable, 2)
+    mask = cached_mask(readable, 2)
     assert mask[0, 0].tolist() == [[False, True, True, False], [False, True, True, True]]
     assert mask[1, 0].tolist() == [[True, True, True, False], [True, True, True, True]]
-    assert causal_mask(readable, 4)[0, 0, 0].tolist() == [True, False, False, False]  # padding reads itself
+    assert cached_mask(readable, 4)[0, 0, 0].tolist() == [True, False, False, False]  # padding reads itself
 
 
 def test_a_decoder_says_when_it_is_full():
@@ -72,9 +72,22 @@ def test_a_block_without_a_past_is_the_block_with_one():
     torch.manual_seed(0)
     block, x = Block(12, 3, causal=True), torch.randn(2, 6, 12)
     cache = KeyValueCache()
-    first = block(x[:, :4], causal_mask(cache.note(torch.ones(2, 4, dtype=torch.bool)), 4), Past(cache, 0))
-    last = block(x[:, 4:], causal_mask(cache.note(torch.ones(2, 2, dtype=torch.bool)), 2), Past(cache, 0))
+    first = block(x[:, :4], cached_mask(cache.note(torch.ones(2, 4, dtype=torch.bool)), 4), Past(cache, 0))
+    last = block(x[:, 4:], cached_mask(cache.note(torch.ones(2, 2, dtype=torch.bool)), 2), Past(cache, 0))
     torch.testing.assert_close(torch.cat([first, last], dim=1), block(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_past_without_a_mask_is_refused():
+    """A kernel's own "causal" would let the first new position read the first old one only."""
+    block, cache = Block(12, 3, causal=True), KeyValueCache()
+    with pytest.raises(ValueError, match="past came without a mask; give cached_mask"):
+        block(torch.randn(2, 4, 12), past=Past(cache, 0))
+
+
+@pytest.mark.parametrize("heads", [0, 5])
+def test_heads_that_do_not_fit_are_refused(heads):
+    with pytest.raises(ValueError, match=rf"12 does not split into {heads} equal heads; try heads in \[1, 2, 3, 4, 6"):
+        Block(12, heads)
 
 
 def test_patches_stand_row_by_row():

@@ -98,8 +98,8 @@ class MultiHeadAttention(nn.Module):
         super().__init__()
         check_heads(width, heads)
         self.heads, self.kv_heads, self.pairing = heads, heads if kv_heads is None else kv_heads, pairing
-        if heads % self.kv_heads != 0:
-            fitting = [count for count in range(1, heads + 1) if heads % count == 0]
+        fitting = [count for count in range(1, heads + 1) if heads % count == 0]
+        if self.kv_heads not in fitting:
             raise ValueError(f"{heads} query heads cannot share {kv_heads} key heads evenly; try kv_heads in {fitting}")
         read = width if source_width is None else source_width
         shared = width // heads * self.kv_heads
@@ -119,8 +119,9 @@ class MultiHeadAttention(nn.Module):
         """Every token of `x` asks, every token of `source` (default: of `x`) answers.
 
         mask: True = may be read; broadcasts with (B, H, T, S), so (T, S), (B, 1, 1, S) and (B, 1, T, S) all fit.
-        angles: rotary positions from `positions.rotary_angles` or `mrope_angles`, the same for queries and keys; they
-        compare places in one sequence, so they are refused together with a source.
+        angles: rotary positions from `positions.rotary_angles` or `mrope_angles`, the same for queries and keys;
+        (T, E/2), or (B, T, E/2) where examples differ. They compare places in one sequence, so they are refused
+        together with a source.
         """
         if source is not None and angles is not None:
             raise ValueError("angles rotate queries and keys of one sequence; give them without a source")
@@ -128,6 +129,7 @@ class MultiHeadAttention(nn.Module):
         query = split_heads(self.query(x), self.heads)
         key, value = (split_heads(each(source), self.kv_heads) for each in (self.key, self.value))
         if angles is not None:
+            angles = angles[:, None] if angles.dim() == 3 else angles  # B 1 T E_half: one for all heads
             query, key = (rotate(each, angles, pairing=self.pairing) for each in (query, key))
         sharing = self.heads // self.kv_heads
         key, value = (each.repeat_interleave(sharing, dim=1) for each in (key, value))

@@ -98,7 +98,8 @@ def nucleus(log_probs: Float[Tensor, "B V"], top_p: float) -> Bool[Tensor, "B V"
 
 def _draw(log_probs: Float[Tensor, "B V"], top_p: float, generator: torch.Generator) -> Int[Tensor, " B"]:
     allowed = log_probs.masked_fill(~nucleus(log_probs, top_p), float("-inf"))
-    return torch.multinomial(allowed.softmax(dim=1), 1, generator=generator)[:, 0]
+    probs = allowed.softmax(dim=1).to(generator.device)  # drawn where the generator is: one seed, one answer
+    return torch.multinomial(probs, 1, generator=generator)[:, 0].to(log_probs.device)
 
 
 class _Reader:
@@ -167,8 +168,8 @@ def _beam_search(reader: _Reader, most: int, beams: int, eos: int, pad: int) -> 
         reader.select((row * beams + parent).flatten())
         reader.append(word.flatten())
     best = words[:, 0]
-    used = int((best != pad).any(dim=0).sum())
-    return Generated(best[:, :used], scores[:, 0])
+    said = (best != pad).any(dim=0).nonzero()  # a word may follow a <pad> that the model itself said
+    return Generated(best[:, : int(said.max()) + 1 if len(said) > 0 else 0], scores[:, 0])
 
 
 def _check(

@@ -52,8 +52,8 @@ def reached(mask: Bool[Tensor, "S S"], layers: int) -> Bool[Tensor, "S S"]:
 
     The receptive field: a window of ±r reaches ±r·layers.
     """
-    step = (mask | torch.eye(len(mask), dtype=torch.bool)).float()
-    path = torch.eye(len(mask))
+    step = (mask | torch.eye(len(mask), dtype=torch.bool, device=mask.device)).float()
+    path = torch.eye(len(mask), device=mask.device)
     for _ in range(layers):
         path = (step @ path > 0).float()
     return path > 0

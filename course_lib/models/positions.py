@@ -31,7 +31,7 @@ def rotary_angles(positions: Num[Tensor, "*S"], width: int, base: float = 10_000
 
     Su et al. (2021, arXiv:2104.09864), RoFormer.
     """
-    return positions[..., None] * rotary_frequencies(width, base)
+    return positions[..., None] * rotary_frequencies(width, base).to(positions.device)
 
 
 def rotate(
@@ -41,7 +41,8 @@ def rotate(
 
     angles: broadcast over the leading axes of x. pairing: which features form pair i. "interleaved" takes 2i and 2i + 1
     (the paper, Meta's Llama), "halves" takes i and i + E/2 (transformers, GPT-NeoX). The two differ by a permutation of
-    features: either is right, as long as query and key use the same one that the weights were trained with.
+    features: either is right, as long as query and key use the same one that the weights were trained with. The dtype
+    stays that of x; angles belong in float32, since bfloat16 cannot tell position 256 from 257.
     """
     if pairing not in PAIRINGS:
         raise ValueError(f"pairing {pairing!r} is unknown; try one of {', '.join(PAIRINGS)}")
@@ -52,7 +53,7 @@ def rotate(
     pairs = x.unflatten(-1, (-1, 2)) if pairing == "interleaved" else x.unflatten(-1, (2, -1)).transpose(-1, -2)
     (a, b), cos, sin = pairs.unbind(dim=-1), angles.cos(), angles.sin()
     turned = torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1)
-    return (turned if pairing == "interleaved" else turned.transpose(-1, -2)).flatten(start_dim=-2)
+    return (turned if pairing == "interleaved" else turned.transpose(-1, -2)).flatten(start_dim=-2).to(x.dtype)
 
 
 def mrope_ids(segments: Sequence[int | tuple[int, ...]]) -> Int[Tensor, "3 S"]:

@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course_lib.models.attention import check_heads
+
 
 class KeyValueCache:
     """Keys and values of every layer for the positions read so far: what makes one more word cost one position.
@@ -39,7 +41,9 @@ class KeyValueCache:
         self.readable = readable if self.readable is None else torch.cat([self.readable, readable], dim=1)
         return self.readable
 
-    def extend(self, layer: int, keys: Float[Tensor, "B H T E"], values: Float[Tensor, "B H T E"]) -> tuple:
+    def extend(
+        self, layer: int, keys: Float[Tensor, "B H T E"], values: Float[Tensor, "B H T E"]
+    ) -> tuple[Float[Tensor, "B H S E"], Float[Tensor, "B H S E"]]:
         """Add a layer's keys and values of the new positions; returns those of all positions, (B, H, S, E) each."""
         if layer == len(self.keys):
             self.keys.append(keys)
@@ -70,9 +74,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, *, causal: bool = False, expand: int = 4) -> None:
         super().__init__()
-        if width % heads != 0:
-            fitting = [number for number in range(1, width + 1) if width % number == 0]
-            raise ValueError(f"width {width} does not split into {heads} equal heads; try heads in {fitting}")
+        check_heads(width, heads)
         self.heads, self.causal = heads, causal
         self.before_attention, self.before_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
@@ -90,6 +92,8 @@ class Block(nn.Module):
             self.qkv(self.before_attention(x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         )  # B H T E
         if past is not None:
+            if mask is None:
+                raise ValueError("past came without a mask; give cached_mask(readable, T), over all S positions")
             k, v = past.cache.extend(past.layer, k, v)
         causal = self.causal and mask is None
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
@@ -191,13 +195,13 @@ class Decoder(nn.Module):
             new = x.new_ones(x.shape[:2], dtype=torch.bool) if readable is None else readable
             every = new if cache is None else cache.note(new)
             x = x + self.positions((every.cumsum(dim=1) - 1).clamp(min=0)[:, seen:])
-            mask = causal_mask(every, x.shape[1])
+            mask = cached_mask(every, x.shape[1])
         for layer, block in enumerate(self.blocks):
             x = block(x, mask, None if cache is None else Past(cache, layer))
         return self.head(self.norm(x))
 
 
-def causal_mask(readable: Bool[Tensor, "B S"], last: int) -> Bool[Tensor, "B 1 T S"]:
+def cached_mask(readable: Bool[Tensor, "B S"], last: int) -> Bool[Tensor, "B 1 T S"]:
     """Who may read whom, for the `last` T of S positions: itself, and every readable one before it.
 
     Padding reads itself, so that its softmax has something to sum over; nobody looks at the result.
