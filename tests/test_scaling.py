@@ -41,3 +41,19 @@ def test_refuses_what_it_cannot_scale():
         fit_scaler(rows(5, 3), "softmax")
     with pytest.raises(ValueError, match="no rows came"):
         fit_scaler(rows(5, 3)[:0], "robust")
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("value", [0.1, 1234.567, -3e-5])
+def test_a_constant_that_float32_rounds_is_only_shifted(method, value):
+    """The mean of a thousand times 0.1 is not 0.1 in float32, so the deviation is not 0 either."""
+    scaler = fit_scaler(torch.full((1000, 1), value), method)
+    assert scaler.scale.item() == 1
+    assert scaler.apply(torch.tensor([[value + 1]])).item() == pytest.approx(1, abs=1e-3)
+
+
+def test_infinity_is_refused():
+    broken = rows(5, 3)
+    broken[1, 2] = float("inf")
+    with pytest.raises(ValueError, match=r"features \[2\] hold NaN or infinity"):
+        fit_scaler(broken, "min-max")

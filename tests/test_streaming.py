@@ -42,3 +42,12 @@ def test_too_few_rows_have_no_variance():
         RunningMoments.of(ROWS[:1]).variance(correction=1)
     with pytest.raises(ValueError, match="3 and 2 features"):
         RunningMoments.of(ROWS).merge(RunningMoments.of(ROWS[:, :2]))
+
+
+def test_nothing_seen_yet_adds_nothing_on_any_device():
+    on_card = RunningMoments.of(torch.ones(4, 3, device="meta"))  # refuses to mix devices as a GPU does
+    assert RunningMoments.empty(3).merge(on_card) is on_card
+    ours = RunningMoments.of(ROWS)
+    assert RunningMoments.empty(3).merge(ours) is ours
+    with pytest.raises(ValueError, match="2 and 3 features"):
+        RunningMoments.empty(2).merge(ours)

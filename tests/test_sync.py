@@ -49,3 +49,13 @@ def test_clap_f1_is_the_f1_of_the_highest_scores():
     score = torch.tensor([5.0, 4.0, 3.0, 2.0, 1.0, 0.0])
     assert clap_f1(score, clap) == pytest.approx(f1_score(clap, [True, True, True, False, False, False]))
     assert clap_f1(clap.float(), clap) == 1.0
+
+
+def test_a_silent_or_a_black_stream_has_no_offset():
+    take = record_claps(300, offset=5, seed=0)
+    with pytest.raises(ValueError, match="stream 'other' is constant, .*silent or black"):
+        find_offset(take.video, torch.full((300,), 0.3), longest=20)
+    with pytest.raises(ValueError, match="stream 'one' is constant"):
+        find_offset(torch.zeros(300), take.sound, longest=20)
+    with pytest.raises(ValueError, match="none of 300 frames claps"):
+        clap_f1(take.sound, torch.zeros(300, dtype=torch.bool))

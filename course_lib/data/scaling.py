@@ -18,7 +18,7 @@ class Scaler(NamedTuple):
 
     shift: Float[Tensor, " D"]
     scale: Float[Tensor, " D"]
-    """Never 0: a feature that is constant in training is only shifted."""
+    """Never 0: a feature that is constant in training, or has no spread by this method, is only shifted."""
 
     def apply(self, values: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
         """(x - shift) / scale."""
@@ -34,20 +34,24 @@ def fit_scaler(values: Float[Tensor, "B D"], method: str) -> Scaler:
 
     "min-max": (x - min) / (max - min), training rows land in [0, 1]. "z-score": (x - mean) / standard deviation
     (divided by B, not B - 1, as in scikit-learn's StandardScaler). "robust": (x - median) / (75th - 25th percentile),
-    as in scikit-learn's RobustScaler. A missing value (NaN) is refused: it would make the whole feature NaN.
+    as in scikit-learn's RobustScaler. NaN and infinity are refused: one would spoil the whole feature.
     """
     if method not in METHODS:
         raise ValueError(f"method {method!r} is unknown; try one of {METHODS}")
     if len(values) == 0:
         raise ValueError("no rows came; a scaler needs at least one row of the training split")
-    missing = values.isnan().any(dim=0)
+    missing = ~values.isfinite().all(dim=0)
     if missing.any():
-        raise ValueError(f"features {missing.nonzero().flatten().tolist()} hold NaN; fill or drop missing values first")
+        raise ValueError(
+            f"features {missing.nonzero().flatten().tolist()} hold NaN or infinity; fill or drop such values first"
+        )
+    low, high = values.amin(dim=0), values.amax(dim=0)
+    varies = high > low  # asked of the values: the deviation of a constant is rounded, to 7e-9 for 0.1 in float32
     if method == "min-max":
-        shift, scale = values.amin(dim=0), values.amax(dim=0) - values.amin(dim=0)
+        shift, scale = low, high - low
     elif method == "z-score":
         shift, scale = values.mean(dim=0), values.std(dim=0, correction=0)
     else:
-        low, shift, high = values.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=values.dtype), dim=0)
-        scale = high - low
-    return Scaler(shift, torch.where(scale > 0, scale, torch.ones_like(scale)))
+        lower, shift, upper = values.quantile(values.new_tensor([0.25, 0.5, 0.75]), dim=0)
+        scale = upper - lower
+    return Scaler(shift, torch.where(varies & (scale > 0), scale, torch.ones_like(scale)))

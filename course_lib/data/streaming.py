@@ -54,8 +54,8 @@ class RunningMoments:
         if len(self.mean) != len(other.mean):
             raise ValueError(f"{len(self.mean)} and {len(other.mean)} features came; both parts must have the same")
         count = self.count + other.count
-        if count == 0:
-            return self
+        if self.count == 0:
+            return other  # as it is, and on its device
         step = other.mean - self.mean
         mean = self.mean + step * (other.count / count)
         between = step.square() * (self.count * other.count / count)

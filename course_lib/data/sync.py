@@ -61,6 +61,8 @@ def correlation_by_lag(one: Float[Tensor, " F"], other: Float[Tensor, " _"], *, 
 
 def clap_f1(score: Float[Tensor, " F"], clap: Bool[Tensor, " F"]) -> float:
     """Call the highest scores claps, as many as there are, and return F1: precision and recall are then equal."""
+    if not clap.any():
+        raise ValueError(f"none of {len(clap)} frames claps, so there is nothing to find; record more frames")
     called = torch.zeros_like(clap)
     called[score.topk(int(clap.sum())).indices] = True
     return ((called & clap).sum() / clap.sum()).item()
@@ -69,4 +71,7 @@ def clap_f1(score: Float[Tensor, " F"], clap: Bool[Tensor, " F"]) -> float:
 def find_offset(one: Float[Tensor, " F"], other: Float[Tensor, " _"], *, longest: int) -> int:
     """Return by how many frames `other` is late: the lag of the largest correlation (not of its absolute value)."""
     scores = correlation_by_lag(one, other, longest=longest)
+    still = [name for name, stream in (("one", one), ("other", other)) if bool((stream == stream[0]).all())]
+    if still:
+        raise ValueError(f"stream {still[0]!r} is constant, so no lag fits better than another; is it silent or black?")
     return max(scores, key=scores.__getitem__)
