@@ -1,5 +1,6 @@
 """Shards: whole pairs, the same bytes, each example read once, a cut-off file refused."""
 
+import io
 import tarfile
 from collections import Counter
 
@@ -63,3 +64,39 @@ def test_a_shuffle_loses_nothing_and_brings_nothing_too_early(buffer):
     assert order == list(shuffled(range(40), buffer=buffer, seed=0))
     with pytest.raises(ValueError, match="buffer 0"):
         list(shuffled(range(3), buffer=0, seed=0))
+
+
+def packed(path, *names):
+    """A tar file as other tools write it; each file holds its own name."""
+    with tarfile.open(path, "w") as archive:
+        for name in names:
+            entry = tarfile.TarInfo(name.rstrip("/"))
+            entry.type = tarfile.DIRTYPE if name.endswith("/") else tarfile.REGTYPE
+            content = b"" if name.endswith("/") else name.encode()
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def test_a_dot_in_a_folder_does_not_end_the_name(tmp_path):
+    """`tar -cf x.tar .` writes `./` first, and `./` before every name."""
+    file = packed(tmp_path / "x.tar", "./", "./0.png", "./0.txt", "./v1.2/", "./v1.2/0.png", "./v1.2/0.seg.png")
+    assert list(read_shard(file)) == [
+        {"png": b"./0.png", "txt": b"./0.txt"},
+        {"png": b"./v1.2/0.png", "seg.png": b"./v1.2/0.seg.png"},
+    ]
+
+
+@pytest.mark.parametrize(
+    "names, message",
+    [(("0.png", "1.png", "0.txt"), "0.txt comes twice or apart"), (("0.png", "0.png"), "0.png comes twice or apart")]
+    + [(("0.png", "readme"), "holds readme, which is no file such as"), ((".hidden",), "holds .hidden")],
+)
+def test_pairs_that_are_apart_and_other_files_are_refused(tmp_path, names, message):
+    with pytest.raises(ValueError, match=message):
+        list(read_shard(packed(tmp_path / "x.tar", *names)))
+
+
+def test_an_empty_example_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="example 5 is empty"):
+        write_shards(tmp_path, [*EXAMPLES[:5], {}, *EXAMPLES[5:]], per_shard=4)

@@ -7,6 +7,7 @@ cannot be torn: both halves travel in one example.
 
 import io
 import random
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,6 +16,8 @@ from typing import TypeVar
 
 Example = dict[str, bytes]
 Item = TypeVar("Item")
+_NAME = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)")
+"""Folders and name up to the first dot, then the ending: a dot in a folder, as in `./000017.png`, is not that dot."""
 
 
 def write_shards(folder: str | Path, examples: Iterable[Example], *, per_shard: int) -> list[Path]:
@@ -31,6 +34,8 @@ def write_shards(folder: str | Path, examples: Iterable[Example], *, per_shard: 
         raise FileExistsError(f"{folder} already holds shards; write to an empty folder")
     stream, number, files = iter(examples), 0, []
     while chunk := list(islice(stream, per_shard)):
+        if not all(chunk):
+            raise ValueError(f"example {number + chunk.index({})} is empty; give each at least one {{ending: bytes}}")
         files.append(folder / f"shard-{len(files):06d}.tar")
         with tarfile.open(files[-1], "w") as archive:
             for example in chunk:
@@ -45,25 +50,38 @@ def write_shards(folder: str | Path, examples: Iterable[Example], *, per_shard: 
 def read_shard(path: Path) -> Iterator[Example]:
     """Yield the examples of one file in order, reading it once from front to back.
 
-    A shard that ends early is refused with its name; a torn example is never returned as a whole one.
+    A shard that ends early is refused with its name; a torn example is never returned as a whole one. So are files of
+    one example that do not stand together, and what is no file with a name and an ending; folders are passed over.
     """
     with path.open("rb") as file:  # a tar ends in 1,024 zero bytes; tarfile itself takes a file without them for whole
         file.seek(max(0, path.stat().st_size - 1024))
         if file.read() != bytes(1024):
             raise ValueError(f"{path} is cut off or no tar file: its end mark is missing; copy it again")
-    name, example = None, {}
+    name, example, done = None, {}, set()
     try:
         with tarfile.open(path, "r|") as archive:
             for entry in archive:
-                stem, _, ending = entry.name.partition(".")
+                if entry.isdir():
+                    continue
+                stem, ending = _stem_and_ending(entry, path)
                 if stem != name and example:
                     yield example
+                    done.add(name)
                     example = {}
+                if stem in done or ending in example:
+                    raise ValueError(f"{path}: {entry.name} comes twice or apart; pack with `tar --sort=name`")
                 name, example[ending] = stem, archive.extractfile(entry).read()
     except tarfile.ReadError as error:
         raise ValueError(f"{path} cannot be read as a tar file ({error}); copy it again") from None
     if example:
         yield example
+
+
+def _stem_and_ending(entry: tarfile.TarInfo, path: Path) -> tuple[str, str]:
+    found = _NAME.fullmatch(entry.name)
+    if found is None or not entry.isfile():
+        raise ValueError(f"{path} holds {entry.name}, which is no file such as 000017.png; pack the examples alone")
+    return found[1], found[2]
 
 
 def own_share(shards: Sequence[Item], *, rank: int, processes: int, worker: int, workers: int) -> list[Item]:
