@@ -75,6 +75,7 @@ def test_a_perceptual_hash_survives_saving_scaling_and_darkening_and_nothing_els
 
 def test_links_make_groups_through_chains():
     assert linked_groups(6, [(4, 1), (1, 3)]).tolist() == [0, 1, 2, 1, 1, 3]
+    assert linked_groups(4, [(0, 1), (2, 1)]).tolist() == [0, 0, 0, 1]  # 1 is linked twice, and keeps both links
     assert linked_groups(3, []).tolist() == [0, 1, 2]
 
 

@@ -22,8 +22,15 @@ def test_the_values_of_the_docstring():
 
 @pytest.mark.parametrize(
     "answer, expected",
-    [("The Dog.", "dog"), ("two", "2"), ("100,978", "100978"), ("2.5 m.", "2.5 m"), ("2:50 pm", "2:50 pm")]
-    + [("girl's", "girl's"), ("black/white", "black white"), ("a", "")],
+    [
+        ("The Dog.", "dog"),
+        ("two", "2"),
+        ("100,978", "100978"),
+        ("2.5 m.", "2.5 m"),
+        ("2:50 pm", "2:50 pm"),
+        ("none", "0"),
+    ]
+    + [("girl's", "girl's"), ("black/white", "black white"), ("a", ""), ("red,blue", "red blue")],
 )
 def test_normalised(answer, expected):
     assert normalised(answer) == expected

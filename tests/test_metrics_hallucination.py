@@ -12,6 +12,7 @@ def test_chair_counts_mentions_and_captions():
     assert found.instance == 3 / 8  # boat, and sofa twice, of eight mentions
     assert found.sentence == 2 / 5
     assert found.recall == 5 / 10
+    assert chair([["cat", "cat", "cat"]], [{"cat", "dog"}]).recall == 1 / 2  # said three times, found once
 
 
 def test_silence_has_no_hallucinations_and_no_recall():
@@ -41,6 +42,12 @@ def test_popular_asks_for_what_most_images_show():
 def test_adversarial_asks_for_what_stands_beside_what_is_there():
     assert names("adversarial", 1) == ["dog"]  # twice beside a cat
     assert names("adversarial", 2) == ["dog", "ball"]  # sofa and cat: dog 0 + 2, ball 0 + 1, boat 0
+    pairs = [
+        *[{"cat", "sofa"}] * 3,
+        *[{"cat", "ball"}, {"dog", "ball"}] * 2,
+        {"boat", "kite"},
+    ]  # ball 2 + 2, sofa 3 + 0
+    assert names("adversarial", 0, corpus=pairs)[0] == "ball"
     other = [{"boat", "sofa"}, {"boat", "sofa"}, {"cat"}, {"dog"}, {"ball", "kite"}]
     assert names("adversarial", 4, corpus=other) == ["sofa", "ball"]
     assert names("popular", 4, corpus=[*other, {"cat"}, {"cat"}]) == ["cat", "sofa"]

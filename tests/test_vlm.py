@@ -105,6 +105,7 @@ def test_stages_train_what_they_name():
     learnt = {name.split(".")[0] for name, p in vlm.named_parameters() if p.grad is not None}
     assert learnt == {"projector"}
     assert train_only(vlm, vlm) == whole
+    assert all(p.grad is None for p in vlm.parameters())  # a stage starts without the gradients of the one before
     with pytest.raises(ValueError, match="6 of these parameters are not the model's") as raised:
         train_only(vlm, torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(2, 3), torch.nn.Linear(2, 2)))
     assert "model.projector" in str(raised.value)

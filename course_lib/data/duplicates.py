@@ -28,6 +28,8 @@ def shingles(text: str, *, words: int = 2) -> frozenset[str]:
 
     A Chinese character counts as a word, since nothing separates words there.
     """
+    if words < 1:
+        raise ValueError(f"words={words} makes no shingle; give 1 or more")
     found = _WORD.findall(text.lower())
     if not found:
         raise ValueError(f"{text!r} holds no word; drop empty texts before looking for duplicates")
@@ -94,7 +96,7 @@ def perceptual_hash(image: Float[Tensor, "3 height width"]) -> Bool[Tensor, " 64
     """
     grey = torch.einsum("c,chw->hw", _GREY.to(image), image)[None, None]
     small = functional.interpolate(grey, size=(32, 32), mode="bilinear", antialias=True)[0, 0]
-    low = torch.from_numpy(dctn(small.double().numpy(), norm="ortho")[:8, :8].copy()).flatten()
+    low = torch.from_numpy(dctn(small.double().cpu().numpy(), norm="ortho")[:8, :8].copy()).flatten()
     return low > low.median()
 
 

@@ -11,7 +11,7 @@ def first_fit(lengths: Sequence[int], *, capacity: int) -> list[list[int]]:
 
     lengths, capacity: in tokens. First-fit decreasing needs at most 11/9 of the fewest possible sequences plus one.
     """
-    if lengths and max(lengths) > capacity:
+    if len(lengths) > 0 and max(lengths) > capacity:
         raise ValueError(
             f"a document of {max(lengths)} tokens does not fit in {capacity}; cut it or raise the capacity"
         )

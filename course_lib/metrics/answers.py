@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_DIGITS = {word: str(number) for number, word in enumerate(_NUMBERS)}
+_DIGITS = {"none": "0"} | {word: str(number) for number, word in enumerate(_NUMBERS)}
 _ARTICLES = {"a", "an", "the"}
 
 
@@ -26,7 +26,7 @@ def soft_accuracy(answer: str, human_answers: Sequence[str]) -> float:
 
 
 def normalised(answer: str) -> str:
-    """Lower case, number words as digits, no articles, punctuation as spaces, full stops only inside numbers.
+    """Lower case, number words ("none" too) as digits, no articles, punctuation as spaces, stops only inside numbers.
 
     The official script also restores apostrophes in contractions ("dont"); the published answers have had that done.
     """

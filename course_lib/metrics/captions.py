@@ -85,8 +85,7 @@ def _similarity(mine: Ngrams, theirs: Ngrams) -> float:
 
 
 def _closeness(caption: str, reference: str) -> float:
-    # The COCO code counts bigrams: one less on each side, but none in an empty text
-    words = [max(1, len(text.split())) for text in (caption, reference)]
+    words = [len(text.split()) for text in (caption, reference)]
     return math.exp(-((words[0] - words[1]) ** 2) / (2 * SIGMA**2))
 
 
