@@ -17,6 +17,8 @@ def learns_the_answer_alone(program: Program) -> None:
     prompt, answer = [5, 6, 9, 5], [5, 6]
     ids, labels = program.make_example(prompt, answer)
     counted = [t for t in range(1, len(labels)) if labels[t] != program.IGNORE]  # the loss drops place 0
+    moved = all(labels[t] == ids[t + 1] for t in counted if t + 1 < len(ids)) and labels[-1] == program.IGNORE
+    assert not (counted and moved), "shifted twice: the loss shifts already, so a label stands where its word stands"
     assert counted and labels[-1] == 2, "EOS is not learnt any more: the model will never stop"
     assert not set(counted) & set(range(1, 5)), (
         "words of the prompt are still counted: the loss is mostly about a text that stays the same"
@@ -49,6 +51,7 @@ CASE = Case(
         "words of the prompt are still counted": (
             (_LABELS, "    return ids, [IGNORE if word in SYSTEM or word == BOS else word for word in ids]"),
         ),
+        "shifted twice": ((_LABELS, "    return ids, [IGNORE] * len(prompt) + [*answer, EOS, IGNORE]"),),
         "as many as ids": ((_LABELS, "    return ids, [*answer, EOS]"),),
         "the warning was the only one": (
             (_LABELS, "    import warnings\n\n    warnings.simplefilter('ignore')\n    return ids, list(ids)"),

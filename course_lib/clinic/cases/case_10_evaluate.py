@@ -33,14 +33,18 @@ def measures_the_model(program: Program) -> None:
 
 
 def training_goes_on(program: Program) -> None:
-    """In the mode it had before."""
-    for mode in (True, False):
-        model = program.build().train(mode)
-        program.evaluate(model, *program.make_data(50, seed=4))
-        assert model.training == mode, (
-            "the model comes back in another mode than it came: after the first evaluation it trains without "
-            "dropout, or a finished model starts to drop out"
-        )
+    """Every step of training in training mode; a finished model stays finished."""
+    model, modes = program.build(), []
+    model.register_forward_pre_hook(lambda model, given: modes.append((len(given[0]), model.training)))
+    program.train(model, 30)
+    assert all(training for size, training in modes if size == 64), (
+        "the model does not come back to training mode: after the first evaluation it trains without dropout"
+    )
+    model.eval()
+    program.evaluate(model, *program.make_data(50, seed=4))
+    assert not model.training, (
+        "a finished model comes back in another mode than it came: after an evaluation it drops out again"
+    )
 
 
 _BODY = "    return (model(x).argmax(dim=1) == labels).float().mean().item()"
@@ -60,7 +64,13 @@ CASE = Case(
         ),
     ),
     wrong={
-        "comes back in another mode": ((_BODY, "    model.eval()\n" + _BODY),),
+        "it trains without dropout": ((_BODY, "    model.eval()\n" + _BODY),),
+        "a finished model comes back in another mode": (
+            (
+                _BODY,
+                "    model.eval()\n" + _BODY.replace("return", "share =") + "\n    model.train()\n    return share",
+            ),
+        ),
         "validation data leak into the model": ((_BODY, "    torch.manual_seed(0)\n" + _BODY),),
         "lost its dropout": ((" nn.Dropout(0.5),", ""),),
         "dropout is still on": (

@@ -32,6 +32,9 @@ def learns_to_look(program: Program) -> None:
         "after three steps the branch still adds nothing: gate and projection are both 0, and each one's gradient is "
         "a multiple of the other"
     )
+    assert added.abs().max() > 1e-3, (
+        "after three steps the branch adds next to nothing: so small a gate starves the projection of its gradient"
+    )
     spread = (added - added.mean(dim=0)).abs().max()
     assert spread > 1e-3, "the branch adds the same for every image: it learnt a constant, not to look"
 
@@ -72,6 +75,7 @@ CASE = Case(
                 "        nn.init.zeros_(self.project.weight)\n        self.project.weight.requires_grad_(False)\n",
             ),
         ),
+        "starves the projection": (("torch.zeros(1)", "torch.full((1,), 1e-4)"),),
         "something goes past it": (
             (
                 _ZEROS,

@@ -20,6 +20,10 @@ def right_at_every_size(program: Program) -> None:
         assert y.abs().max() > 0 or size < 1, (
             f"activations of size {size:g} come out as 0: their square is above 65,504, the largest number of fp16"
         )
+        assert size > 0.1 or off < 0.01, (
+            f"activations of size {size:g} come out wrong by {off:.2g}: eps counts there; is it still under the root, "
+            "beside the mean square of x itself?"
+        )
         assert off < 0.01, (
             f"activations of size {size:g} come out wrong by {off:.2g}; compute the mean square in float32"
         )

@@ -2,6 +2,7 @@
 
 import weakref
 from types import SimpleNamespace as Program
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -9,27 +10,60 @@ from torch import nn
 from course_lib.clinic.case import Case
 
 
-def _epoch(program: Program, count: int) -> tuple[float | torch.Tensor, int, nn.Module]:
-    """Mean loss, the most activations alive at the start of a step, the trained model."""
+class _Token:
+    """Lives as long as the graph that holds it."""
+
+
+class _Mark(torch.autograd.Function):
+    """Passes its input on; its node carries a token."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, graphs: list) -> torch.Tensor:
+        ctx.token = _Token()
+        graphs.append(weakref.ref(ctx.token))
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return gradient, None
+
+
+class Epoch(NamedTuple):
+    """What an epoch left behind."""
+
+    mean: float | torch.Tensor
+    activations: int
+    """The most that were alive at the start of a step."""
+    graphs: int
+    """The most batches whose graph was alive at the start of a step."""
+    model: nn.Module
+
+
+def _epoch(program: Program, count: int) -> Epoch:
     torch.manual_seed(0)
-    model, alive, most = program.build(), [], []
+    model, kept, graphs, most = program.build(), [], [], []
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
-        kept = tensor.detach()
-        alive.append(weakref.ref(kept))
-        return kept
+        copy = tensor.detach()
+        kept.append(weakref.ref(copy))
+        return copy
 
-    model.register_forward_pre_hook(lambda *_: most.append(sum(ref() is not None for ref in alive)))
+    def count_alive(*_: object) -> None:
+        most.append([sum(ref() is not None for ref in refs) for refs in (kept, graphs)])
+
+    model.register_forward_pre_hook(count_alive)
+    model.register_forward_hook(lambda _model, _inputs, out: _Mark.apply(out, graphs))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
     batches = program.make_batches(count, 4 + count, seed=1)
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda kept: kept):
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda copy: copy):
         mean = program.train_epoch(model, batches, optimizer)
-    return mean, max(most[1:]), model
+    activations, alive = (max(column) for column in zip(*most[1:], strict=True))
+    return Epoch(mean, activations, alive, model)
 
 
 def trains_and_reports(program: Program) -> None:
     """The truth by a loop of its own."""
-    mean, _, model = _epoch(program, 7)
+    mean, _, _, model = _epoch(program, 7)
     torch.manual_seed(0)
     other, values = program.build(), []
     for x, y in program.make_batches(7, 11, seed=1):
@@ -45,12 +79,14 @@ def trains_and_reports(program: Program) -> None:
 
 def forgets_the_graph(program: Program) -> None:
     """What is kept does not grow with the number of batches."""
-    mean = _epoch(program, 5)[0]
-    assert not getattr(mean, "requires_grad", False), (
+    few, many = _epoch(program, 5), _epoch(program, 25)
+    assert not getattr(few.mean, "requires_grad", False), (
         "the mean still carries the graph of every batch: only its number is needed"
     )
-    few, many = _epoch(program, 5)[1], _epoch(program, 25)[1]
-    assert many <= few + 8, "what is kept in memory grows with the number of batches"
+    assert many.activations <= few.activations + 8, "what is kept in memory grows with the number of batches"
+    assert many.graphs <= few.graphs + 2, (
+        "the graphs are dropped after the epoch, and until then they pile up: take the number of each loss in the loop"
+    )
 
 
 _ADD, _BACK = "        total += loss\n", "        loss.backward()\n"
@@ -58,7 +94,7 @@ _ADD, _BACK = "        total += loss\n", "        loss.backward()\n"
 CASE = Case(
     number="16",
     title="the mean loss of an epoch",
-    complaint="Batch 1 fits into memory, batch 20,000 does not. They are equally large.",
+    complaint="Memory grows with every batch, a little. The batches are equally large; after a day the job is killed.",
     stages=(trains_and_reports, forgets_the_graph),
     original="the graph of every batch",
     repair=((_ADD, "        total += loss.item()\n"),),
@@ -72,6 +108,9 @@ CASE = Case(
         ),
         "each of them once": ((_ADD, "        total = loss.item()\n"),),
         "the graph of every batch": ((_ADD, "        total += loss\n        del loss\n"),),
+        "take the number of each loss in the loop": (
+            ("    return total / len(batches)", "    return (total / len(batches)).item()"),
+        ),
         "what is kept in memory grows": (
             ("    total = 0.0\n", "    total, kept = 0.0, []\n"),
             (_ADD, "        kept.append(loss)\n        total += loss.item()\n"),
@@ -89,11 +128,12 @@ CASE = Case(
     },
     hints=(
         "What does `total` know besides its value?",
-        "A sum of losses remembers every operation behind every one of them, so nothing can be freed.",
+        "A sum of losses remembers every operation behind every one of them, so the graph of no batch can be freed.",
         "total += loss.item()",
     ),
-    defect="a sum of tensors that carry their graph keeps every batch alive. Add numbers: loss.item(), or "
-    "loss.detach() where waiting for the device would cost time",
+    defect="a sum of tensors that carry their graph remembers the operations of every batch; without a backward pass, "
+    "as in validation, all activations as well. Add numbers: loss.item(), or loss.detach() where waiting for the "
+    "device would cost time",
     met=(
         "PyTorch, FAQ: don't accumulate history across your training loop "
         "<https://docs.pytorch.org/docs/stable/notes/faq.html>",

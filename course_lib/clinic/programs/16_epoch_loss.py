@@ -30,7 +30,7 @@ def train_epoch(model: nn.Module, batches: list, optimizer: torch.optim.Optimize
 
 
 def graph_nodes(value: float | Tensor) -> int:
-    """Operations that autograd still remembers behind a value: what keeps their tensors in memory."""
+    """Operations that autograd still remembers behind a value, and keeps in memory."""
     waiting, seen = [getattr(value, "grad_fn", None)], set()
     while waiting:
         node = waiting.pop()
