@@ -96,7 +96,9 @@ def test_scores_of_perfect_and_of_swapped_captions():
 
 def test_views_take_the_image_away(data):
     shown = views(data.images)
-    assert torch.equal(shown["shuffled"][1], data.images[0]) and shown["none"] is None
+    assert torch.equal(data.images[0], data.images[1])  # two questions about one scene
+    assert not (shown["shuffled"] == data.images).flatten(1).all(dim=1).any() and shown["none"] is None
+    assert sorted(map(float, shown["shuffled"].mean((1, 2, 3)))) == sorted(map(float, data.images.mean((1, 2, 3))))
     assert shown["blank"].abs().max() == 0 and shown["grey"].unique().tolist() == [0.5]
 
 
@@ -124,5 +126,11 @@ def test_bad_input_is_refused(data):
         train_part(new_vlm(0), (data.images * 255, *data[1:3]), Schedule(1, 1e-3))
     with pytest.raises(ValueError, match="give captions only"):
         score_model(load_vlm("all"), data)
+    with pytest.raises(ValueError, match="view 'black' is none of .*'blank'"):
+        score_model(load_vlm("all"), make_instructions(3, seed=1), view="black")
+    with pytest.raises(ValueError, match="1 images cannot be shuffled"):
+        views(data.images[:1])
+    with pytest.raises(ValueError, match="5 images and 3 prompts came"):
+        say(load_vlm("all"), data.images[:5], data.prompts[:3], rows=3)
     with pytest.raises(ValueError, match="does not consist of words of this vocabulary"):
         say(load_vlm("all"), data.images[:1], ["<image> what colour is the circle?"])

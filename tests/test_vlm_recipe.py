@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import cli_train
 from course_lib.data.instructions import IMAGE_ID, KINDS, WORDS, InstructionStream, make_instructions
+from course_lib.models.vlm import NextWord
 from course_lib.training import throughput
 from course_lib.training.throughput import Throughput
 from course_lib.training.vlm import instruction_loss, load_vlm, new_vlm
@@ -77,6 +79,57 @@ def test_throughput_counts_what_passes_between_its_marks(monkeypatch):
     for size in (50, 60, 9):
         loss(torch.nn.Identity(), (torch.ones(size),))
     assert loss.figures()["tokens_per_s"] == 9
+
+
+def test_warming_up_takes_no_time_and_every_process_adds_its_peak(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(throughput, "peak_flops", lambda device: 1000.0)
+    monkeypatch.setattr(throughput, "world", lambda: SimpleNamespace(size=4))
+
+    def slow_at_first(model, batch):
+        clock[0] += 1000.0 if len(batch[0]) == 1 else 2.0
+        return batch[0].sum()
+
+    loss = Throughput(slow_at_first, lambda batch: len(batch[0]), lambda batch: 100.0, skip=2)
+    for size in (1, 1, 30, 50):
+        loss(torch.nn.Identity(), (torch.ones(size),))
+    found = loss.figures()
+    assert found["tokens_per_s"] == 80 / 4 and found["mfu"] == 200 / 4 / (1000 * 4)
+
+
+@pytest.mark.parametrize(
+    "name, peak",
+    [("NVIDIA H100 80GB HBM3", 989e12), ("NVIDIA H100 PCIe", 756e12), ("NVIDIA GH200 480GB", 989e12)]
+    + [("NVIDIA A100-SXM4-40GB", 312e12), ("Tesla T4", 65e12), ("NVIDIA L4", 121e12)]
+    + [("NVIDIA L40S", None), ("NVIDIA T400 4GB", None)],
+)
+def test_a_peak_belongs_to_the_card_of_that_name(monkeypatch, name, peak):
+    monkeypatch.setattr(throughput.torch.cuda, "get_device_name", lambda device: name)
+    assert throughput.peak_flops(torch.device("cuda")) == peak
+    assert throughput.peak_flops(torch.device("cpu")) is None
+
+
+def test_the_image_is_not_counted_as_a_word_that_could_be_said():
+    """Generation never says <image>, so a high score of it must not make an exact answer wrong."""
+    data = make_instructions(2, seed=3)
+    logits = torch.nn.functional.one_hot(data.ids.roll(-1, dims=1), len(WORDS)).float()
+    logits[..., IMAGE_ID] = 9.0
+    wrong = logits.clone()
+    wrong[1, 5, 3] = 5.0  # row 5 says the word in column 6
+    for scores, expected in ((logits, [True, True]), (wrong, [True, False])):
+        assert said_exactly(Fixed(scores), data[:3]).tolist() == expected
+
+
+class Fixed(torch.nn.Module):
+    """Gives these scores, one row a word."""
+
+    def __init__(self, scores):
+        super().__init__()
+        self.scores = scores
+
+    def forward(self, images, ids):
+        return NextWord(self.scores, torch.arange(ids.shape[1]).expand(len(ids), -1))
 
 
 def test_the_command_trains_reports_and_resumes(capsys, tmp_path):

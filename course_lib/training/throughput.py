@@ -6,6 +6,7 @@ Model FLOP utilisation counts the operations that the model needs, not those tha
 2022, arXiv:2204.02311, appendix B). A device without a known peak, such as a CPU, has no MFU.
 """
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from course_lib.training.data import Batch
 from course_lib.training.distributed import total, world
 
 PEAKS = {
+    "GH200": 989e12,
     "H200": 989e12,
     "H100 NVL": 835e12,
     "H100 PCIe": 756e12,
@@ -31,7 +33,8 @@ PEAKS = {
 def peak_flops(device: torch.device) -> float | None:
     """Of one device; None where no data sheet is listed here."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
-    return next((peak for card, peak in PEAKS.items() if card in name), None)
+    # whole words: an L40S is no L4, a T400 no T4
+    return next((peak for card, peak in PEAKS.items() if re.search(rf"\b{card}\b", name)), None)
 
 
 def peak_memory_mib(device: torch.device) -> float | None:

@@ -27,6 +27,8 @@ def say(
     **options: object,
 ) -> list[str]:
     """Each prompt's answer as text. images None: the blind model. rows: prompts at once; options as in `generate`."""
+    if images is not None and len(images) != len(prompts):
+        raise ValueError(f"{len(images)} images and {len(prompts)} prompts came; each prompt needs its image")
     device = next(model.parameters()).device
     answers = []
     for start in range(0, len(prompts), rows):
@@ -37,10 +39,17 @@ def say(
 
 
 def views(images: Float[Tensor, "B 3 height width"]) -> dict[str, Tensor | None]:
-    """The images, and four ways of taking them away: another's, black, grey, none."""
+    """The images, and four ways of taking them away: another's, black, grey, none.
+
+    "shuffled" moves the rows on as little as leaves none with its own image, which several questions may share.
+    """
+    moved = (images.roll(shift, dims=0) for shift in range(1, len(images)))
+    others = next((each for each in moved if not (each == images).flatten(start_dim=1).all(dim=1).any()), None)
+    if others is None:
+        raise ValueError(f"{len(images)} images cannot be shuffled so that each row gets another's; give more scenes")
     return {
         "own": images,
-        "shuffled": images.roll(1, dims=0),
+        "shuffled": others,
         "blank": torch.zeros_like(images),
         "grey": torch.full_like(images, 0.5),
         "none": None,
@@ -76,7 +85,10 @@ def score_model(
     """
     if set(data.kinds) != {"caption"}:
         raise ValueError(f"kinds {sorted(set(data.kinds))} came; give captions only, make_instructions(...) as it is")
-    images = views(data.images)[view]
+    shown = views(data.images)
+    if view not in shown:
+        raise ValueError(f"view {view!r} is none of {tuple(shown)}")
+    images = shown[view]
     figures = score_captions(say(model, images, data.prompts), data)
     there = [present(data.drawn.scenes[row]) for row in data.rows]
     for sampling in SAMPLINGS:
