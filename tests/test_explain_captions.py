@@ -116,3 +116,12 @@ def test_the_tokenizer_knows_where_words_stand():
 def test_a_word_that_is_not_there_is_refused(data):
     with pytest.raises(ValueError, match="word 99 does not fit: ids have columns 0 to 15"):
         attribute_word(load_vlm("all", 0), data.images, data.ids, 99)
+
+
+def test_the_model_keeps_its_mode_and_images_their_range(data):
+    model = load_vlm("all", 0).train()
+    with pytest.raises(ValueError, match="train"):
+        attribute_caption(model, WORDS, data.images[0], DESCRIBE)
+    assert model.training
+    with pytest.raises(ValueError, match="images run from 0 to 255"):
+        attribute_caption(model.eval(), WORDS, data.images[0] * 255, DESCRIBE)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from course_lib.data.vocabulary import Vocabulary
 from course_lib.explain.attribution import Attribution, attribute
 from course_lib.explain.generation import AnswerAttribution, attribute_answer
+from course_lib.models.generation import check_range, generate
 
 
 def attribute_word(
@@ -50,20 +51,22 @@ def attribute_caption(
     image: red, green, blue in [0, 1]. prompt: with one <image>. answer: the text to explain; None takes what the model
     says. options (method, regions, colour, seed): as in `attribute_answer`.
     """
-    ids = torch.tensor([vocabulary.encode(prompt)[:-1]])
-    levels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
+    check_range(image)
+    device = next(model.parameters()).device
+    ids = torch.tensor([vocabulary.encode(prompt)[:-1]], device=device)
+    levels = (image * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
 
     def process(picture: Image.Image) -> dict[str, Tensor]:
         pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(
             picture.height, picture.width, 3
         )
-        return {"input_ids": ids, "pixel_values": pixels.permute(2, 0, 1)[None].float() / 255}
+        return {"input_ids": ids, "pixel_values": pixels.permute(2, 0, 1)[None].float().to(device) / 255}
 
-    speaker, words = Speaker(model, vocabulary.EOS).eval(), WordTokenizer(vocabulary)
-    return attribute_answer(speaker, words, Image.fromarray(levels), process, answer, **options)
+    adapter = TransformersNames(model, vocabulary.EOS).train(model.training)  # leaves the model's mode as it is
+    return attribute_answer(adapter, WordTokenizer(vocabulary), Image.fromarray(levels), process, answer, **options)
 
 
-class Speaker(nn.Module):
+class TransformersNames(nn.Module):
     """A vision-language model under transformers' argument names, with one row of scores a word."""
 
     def __init__(self, model: nn.Module, eos: int) -> None:
@@ -81,12 +84,8 @@ class Speaker(nn.Module):
         self, input_ids: Int[Tensor, "1 T"], pixel_values: Tensor, max_new_tokens: int, **_unused: Any
     ) -> Int[Tensor, "1 longer"]:
         """The prompt and the likeliest words after it, up to but without <eos>."""
-        for _ in range(max_new_tokens):
-            word = self.forward(input_ids, pixel_values).logits[:, -1].argmax(dim=1, keepdim=True)
-            if int(word) == self.eos:
-                break
-            input_ids = torch.cat([input_ids, word], dim=1)
-        return input_ids
+        said = generate(self.model, pixel_values, input_ids, most=max_new_tokens, eos=self.eos).ids
+        return torch.cat([input_ids, said[:, said[0] != self.eos]], dim=1)
 
 
 class WordTokenizer:
