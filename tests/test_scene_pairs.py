@@ -22,3 +22,5 @@ def test_the_longest_caption_is_known(objects):
     assert {len(ENGLISH.encode(caption)) for caption in captions} == {LONGEST[objects]}
     with pytest.raises(ValueError, match=r"needs more room than most=1"):
         scene_pairs(3, seed=0, objects=(2, 2), most=1)
+    with pytest.raises(ValueError, match="most=5 does not fit; a scene holds 1 to 4"):
+        scene_pairs(3, seed=0, objects=(2, 2), most=5)

@@ -27,6 +27,7 @@ def test_a_tensor_of_group_numbers_does_as_well_and_the_seed_decides():
 
 def test_shared_groups_finds_a_leak():
     assert shared_groups(list("aabbc"), torch.tensor([0, 2]), torch.tensor([1, 4])) == {"a"}
+    assert shared_groups(list("aabc"), torch.tensor([0]), torch.tensor([1, 2]), torch.tensor([3])) == {"a"}
     assert shared_groups(list("aabb"), torch.tensor([0, 1]), torch.tensor([2]), torch.tensor([3])) == {"b"}
 
 

@@ -120,12 +120,13 @@ def present(scene: Scene) -> set[str]:
 
 
 class InstructionStream(Dataset):
-    """Examples drawn when they are asked for: nothing is stored, and no example comes twice within 2^20.
+    """Examples drawn when they are asked for: nothing is stored, and each of 2^20 rows is drawn from a seed of its own.
 
     Example `row` is a function of `seed` and `row` alone, so a run can be shuffled, shared by processes and resumed.
-    Even rows ask for a caption, odd ones a question. An item is (image, ids, labels), all of one length.
+    Even rows ask for a caption, odd ones a question. An item is (image, ids, labels), all of one length. Scenes may
+    repeat by chance, and small ones do: there are 1,600 pictures of one object at 16 pixels.
 
-    objects, size: as in `make_scenes`. seed: 0 to 4094; make_scenes with a seed below 2^20 draws other scenes.
+    objects, size: as in `make_scenes`. seed: 0 to 4094; make_scenes with a seed below 2^20 draws from other seeds.
     """
 
     def __init__(self, *, seed: int = 0, objects: tuple[int, int] = (1, 4), size: int = 64) -> None:

@@ -32,6 +32,8 @@ def scene_pairs(
 
     most: captions are padded to that many objects, so that batches with fewer have the same width.
     """
+    if most not in LONGEST:
+        raise ValueError(f"most={most} does not fit; a scene holds {min(LONGEST)} to {max(LONGEST)} objects")
     if objects[1] > most:
         raise ValueError(f"objects {objects} needs more room than most={most}; give most={objects[1]}")
     scenes = make_scenes(count, seed=seed, objects=objects, split=split)

@@ -82,6 +82,8 @@ def pope_probes(
     probes = []
     for image, there in enumerate(present):
         shown, absent = sorted(set(there)), [name for name in pool if name not in there]
+        if names is not None and not set(shown) <= set(pool):
+            raise ValueError(f"image {image} shows {sorted(set(shown) - set(pool))}, which names= leaves out; add them")
         if len(absent) < len(shown):
             raise ValueError(
                 f"image {image} shows {len(shown)} objects and only {len(absent)} of {len(pool)} names are absent; "
