@@ -4,7 +4,7 @@ r"""
 
 You will be able to find the bug that raises no error, and to defend a vision-language model that you trained yourself.
 
-*Two hours with the clinic · needs lessons 09, 21 and 29 · under 60 s of CPU · previous: 30 Retrieval (planned) · next: 32 System design (planned)*
+*Two hours, and two more for the whole clinic · needs lessons 09, 21 and 29 · under 60 s of CPU · previous: 30 Retrieval (planned) · next: 32 System design (planned)*
 """
 
 # %% [markdown]
@@ -15,14 +15,13 @@ r"""
 >
 > **图像描述模型第一天的损失就降到了 0.002。你首先检查什么？**
 
-**The 60-second answer, to be earned below.** "I do not celebrate, I compare. An untrained model loses ln V a word, and on
-captions that it has not seen no model gets below their entropy, so 0.002 means that the answer is in the input. First check: let it write. If it writes
-nonsense, the loss was fooled. Usual reason: labels not shifted, so the model copies the word it reads; next, no causal mask; next,
-validation images in the training set. I confirm it with a test of a few lines: change a later word, and the loss of the words
-before must not move. Then I test the rest the same way. Overfit eight examples: the loss must go to about 0; if it stops at
+**The 60-second answer, to be earned below.** "I do not celebrate, I compare. First I ask which captions: a handful can be learnt by heart. On captions that it has not seen
+no model gets below their entropy, and untrained it loses ln V a word, so there 0.002 means that the answer is in the input. Then I
+let it write. If it writes nonsense, the loss was fooled. Usual reason: labels not shifted, so the model copies the word it reads;
+next, no causal mask; next, test captions in the training set. A test of a few lines confirms it: change a later word, and the loss
+of the words before must not move. I test the rest the same way. Overfit eight examples: the loss must go to about 0; if it stops at
 ln 8 a caption, the image does not arrive. Take the image away: shuffled images must ruin exact match. Load weights strictly,
-evaluate in eval mode, generate instead of teacher forcing. Only then I talk about BLEU, and I report it next to what a blind
-model gets."
+evaluate in eval mode, generate instead of teacher forcing. Only then do I talk about BLEU, next to what a blind model gets."
 
 **You will be able to**
 
@@ -34,7 +33,7 @@ model gets."
 
 | you have | read |
 | --- | --- |
-| two evenings (120 min) | everything; three cases of the clinic, then the other thirteen |
+| two evenings (120 min each) | everything with three cases of the clinic; then the other thirteen |
 | a workshop (45 min) | 31.1, 31.2, the gallery in 31.5 as a quiz, clinic case 03, 31.6 with bets before each cell |
 | 15 minutes before the interview | 31.1, the table in 31.3, the named gallery in 31.5, 31.7, 31.10 |
 
@@ -57,7 +56,7 @@ from torch.utils.data import default_collate
 from course_lib.clinic import desk, gallery, judge, quiz
 from course_lib.compat import ensure_torchvision
 from course_lib.data.catalogue import DATASETS
-from course_lib.data.instructions import DESCRIBE, WORDS, encode_prompts, make_instructions, present
+from course_lib.data.instructions import DESCRIBE, WORDS, encode_prompts, make_instructions, mentioned, present
 from course_lib.data.scene_language import ENGLISH
 from course_lib.exercises import lesson_31 as exercise
 from course_lib.explain import captions, faithfulness, plots
@@ -123,8 +122,15 @@ claim(
 
 # %% [markdown]
 r"""
-**Five defects, five tests.** An article that many candidates have read trains a captioner with code like the following. Each defect
-is caught by a test of a few lines. **Predict** which of the five raise an error by themselves.
+**Five defects, five tests.** An article that many candidates have read trains a captioner like this:
+
+1. the model is a `ViTForMaskedLM`;
+2. it is called as `model(image, caption_ids=ids)`, and its loss is used `if loss is not None`;
+3. each item of the dataset holds its caption as a list of ids, and PyTorch's default collation makes the batch;
+4. each item holds its image as the processor returns it for one image;
+5. the scores at a place are compared with the id at that place.
+
+Each defect is caught by a test of a few lines. **Predict** which of the five raise an error by themselves.
 """
 
 # %%
@@ -156,8 +162,8 @@ claim(
 
 # %% [markdown]
 r"""
-Only the missing class stops the program. The second is the worst: `transformers` swallows keywords that it does not know, the loss
-is `None`, and a guard `if loss is not None` makes the silence complete. The third even has the right numbers in it, transposed.
+Only the missing class stops the program. The second is the worst: many models of `transformers` swallow keywords that they do not
+know, the loss is `None`, and the guard makes the silence complete. The third even has the right numbers in it, transposed.
 
 A second article fuses text and image like this. **Predict** which of the lines run. (On the *meta* device tensors have shapes and no
 numbers, so a ResNet-50 costs nothing.)
@@ -196,7 +202,8 @@ A loud bug costs minutes. The rest of this lesson is about the quiet ones.
 ### Exercise 31.1 · collate ●●○ 12 minutes
 
 Examples are pairs (prompt ids, answer ids). Make `ids`, `labels` and `mask`, each `(B, T)`: bos, prompt, answer, eos, padding on the
-right; labels −100 wherever nothing is to be learnt; the mask True at real tokens. `pad` may be the same number as `eos`.
+right. `labels` holds each answer's ids and its eos at their own places (the loss shifts them) and −100 everywhere else; the mask is
+True at real tokens. `pad` may be the same number as `eos`.
 """
 
 
@@ -217,15 +224,16 @@ The loss is a mean over the counted words of all answers of a batch,
 
 $$L = -\frac{1}{N} \sum_{(b,\,t)} \log p_\theta\big(w_{b,t+1} \mid \text{image}_b,\ w_{b,1}, \ldots, w_{b,t}\big),$$
 
-where the sum runs over the $N$ places whose next word belongs to an answer. **Losses that you should know before you train**, in nats a word:
+where the sum runs over the $N$ places whose next word belongs to an answer, its `<eos>` included; $b$ counts the rows of the batch,
+$t$ the places, $\theta$ stands for all weights. With a vocabulary of $V$ words, **losses that you should know before you train**, in nats a word:
 
 | situation | loss | a curve that stops there means |
 | --- | --- | --- |
-| untrained, V words | $\ln V$ | nothing was loaded, or nothing is learnt |
-| copying allowed (no shift, no causal mask) | $\to 0$ on day one | the answer is in the input |
-| softmax twice, V words | $\ln(e + V - 1) - 1$ | the loss gets probabilities |
+| untrained, $V$ words | $\ln V$ | nothing was loaded, or nothing is learnt |
+| copying allowed (no shift, or no causal mask) | $\to 0$ on day one | the answer is in the input |
+| softmax twice, $V$ words | $\ln(e + V - 1) - 1$ | the loss gets probabilities |
 | $n$ captions by heart, image missing | $n \ln n\,/\,N$ | the image does not arrive |
-| labels random with share $r$, K classes | entropy of the noise | the floor is in the data |
+| a share $r$ of the labels drawn anew from $K$ classes | $-q \ln q - (1-q) \ln \frac{1-q}{K-1}$ with $q = 1 - r + r/K$ | the floor is in the data |
 
 | symbol | in code | shape | unit |
 | --- | --- | --- | --- |
@@ -292,8 +300,10 @@ Note the silent helper: `ignore_index` is −100 by default. A label of 0 at pad
 
 ### Exercise 31.2 · train_step ●●● 15 minutes
 
-The loop that every interview asks for, with the trap that few candidates see: micro-batches with different numbers of words. The
-gradient must be that of one large batch. (The trainer of `transformers` got this wrong until late 2024, source 8.)
+The loop that every interview asks for, with the trap that few candidates see: micro-batches with different numbers of words.
+`model(ids)` gives scores (b, T, V) of the word after each place; labels stand at their own places, −100 where nothing is learnt. The
+gradient must be that of the mean over all counted words of all micro-batches, its norm clipped once to `clip_norm`. (The trainer of
+`transformers` got this wrong until late 2024, source 8.)
 """
 
 
@@ -359,10 +369,10 @@ flows = {
 print("tensors with a gradient, projector alone:", flows)
 
 runs = []
-for seed, order in ((0, 0), (0, 0), (0, 1)):
-    again = vlm.new_vlm(seed)
-    batch = tuple(part.roll(order, dims=0) for part in data[:3])  # the same examples in another order
-    vlm.train_part(again, batch, vlm.Schedule(10, 4e-3, 8), again)
+for order in (0, 0, 1):
+    again = vlm.new_vlm(0)
+    same = tuple(part[:80].roll(order, dims=0) for part in data[:3])  # ten batches of eight: one pass, in another order
+    vlm.train_part(again, same, vlm.Schedule(10, 4e-3, 8), again)
     runs.append(torch.cat([p.detach().flatten() for p in again.parameters()]))
 claim(
     "C31.21",
@@ -376,7 +386,8 @@ r"""
 ### Exercise 31.3 · generate ●●○ 12 minutes
 
 The other half of the bug hunt: evaluation by generation, not by argmax of teacher-forced scores. `model.start(image, prompt)` reads
-the prompt once and gives scores and a cache; `model.step(words, cache)` reads one word a row.
+the prompt once and gives scores (B, V) of the first word and a cache; `model.step(words, cache)` reads one word a row, (B,), and gives
+the scores of the next. Stop when every row has said eos, or after `most` words.
 """
 
 
@@ -455,10 +466,11 @@ desk.check_repair("08", loads_what_fits)
 # %% [markdown]
 r"""
 Strict, no error, and still nothing loaded: the checker compares tensors, it does not look for a word. Take at least cases 11 and 12 before
-you go on; the repairs of these four stand in 31.12, those of the others in `desk.worked(number)`.
+you go on; the repairs of 03, 08, 11 and 12 stand in 31.12, those of the others in `desk.worked(number)`.
 
-**The gallery.** Fifteen small trainings with one defect each, one of them healthy. Every curve was made by training, none was drawn.
-**Diagnose** them before you open the next figure; the quiz keeps score.
+**The gallery.** Fifteen small trainings of ten classes or, where the entropy of a text is drawn, of words: one healthy, the others with
+one defect each. Every curve was made by training, none was drawn. Losses above 6 are cut off; a cross marks where a loss stops being a
+number. **Diagnose** them before you read on; the quiz keeps score.
 """
 
 # %%
@@ -471,19 +483,33 @@ quiz.curve_quiz([runs[0] for runs in trained])
 # %%
 for number, each in enumerate(gallery.GALLERY, start=1):
     print(f"{number:2d} {each.name}: {each.tell}")
-holds = [each.signature(run) for each, runs in zip(gallery.GALLERY, trained, strict=True) for run in runs]
+
+
+def fits(diagnosis, lines):
+    try:
+        return diagnosis.signature(lines)
+    except KeyError:  # it asks for a line that this curve lacks
+        return False
+
+
+holds, strangers = 0, set()
+for each, runs in zip(gallery.GALLERY, trained, strict=True):
+    for run in runs:
+        found = {other.name for other in gallery.GALLERY if fits(other, run)}
+        holds += each.name in found
+        strangers |= {(each.name, name) for name in found - {each.name}}
 claim(
     "C31.10",
-    "Each of the 15 curves shows its signature on each of 3 seeds: a pathology has a look that "
-    "can be written as a condition",
-    all(holds) and len(holds) == 45,
-    measured=f"{sum(holds)} of {len(holds)}",
+    "Each of the 15 curves shows its own signature on each of 3 seeds and no other's, save one: "
+    "validation data in the training set look healthy until fresh data are drawn",
+    holds == 45 and strangers == {("validation data in the training set", "healthy")},
+    measured=f"{holds} of 45, mistaken {len(strangers)}",
 )
 
 # %% [markdown]
 r"""
 Curves 3 and 7 are twins: flat at ln 10. One has a learning rate that is too low, the other dead units. Only the gradient tells them apart,
-so log its norm from the first step on. **Predict first**: which line of curve 13 gives it away, and at which step?
+so log its norm from the first step on. **Predict first**: which part of curve 13 comes back with another seed, and which does not?
 """
 
 
@@ -508,15 +534,12 @@ scenes to test, and 300 with colour and shape combinations that training never s
 image-text pairs as in CLIP, decoder from text alone, then three stages with more and more parts thawed. *Metrics*: exact match, BLEU-4
 and CIDEr-D against one reference, CHAIR and POPE against the scene. *Controls*: three seeds, no image, somebody else's image.
 
-Three seeds of each stage are in the repository; `TRAIN = True` trains one model from nothing, all parts at once, in under a minute.
+Three seeds of each stage are in the repository.
 """
 
 # %%
-TRAIN = False
 STAGES = {"no stage yet": "start", "projector": "projector", "projector + decoder": "decoder", "all parts": "all"}
 models = {name: [vlm.load_vlm(stage, seed) for seed in SEEDS] for name, stage in STAGES.items()}
-if TRAIN:
-    models["all parts"][0], history = vlm.train_vlm(0, vlm.training_data()[0])
 
 written = {name: [vlm_scores.say(each, data.images, data.prompts) for each in runs] for name, runs in models.items()}
 scored = {name: [vlm_scores.score_captions(said, data) for said in runs] for name, runs in written.items()}
@@ -549,18 +572,24 @@ r"""
 The projector alone, a twentieth of the parameters (31.4), teaches a frozen decoder a fifth of the captions: the decoder knew the language,
 and the projector finds words for patches. It cannot make the encoder see better, nor the decoder listen better.
 
-**From nothing.** All three parts together, on captions alone, without pre-training and without stages:
+**From nothing.** All three parts together, on captions alone, without pre-training and without stages. The figures were
+recorded by `python tests/benchmarks/vlm.py`; `TRAIN = True` trains the first of these models here, in under a minute.
 """
 
 # %%
 recorded = json.loads((DATASETS / "recorded" / "vlm_cpu.json").read_text(encoding="utf-8"))
-scratch = recorded["from_nothing"]["captions"]
+scratch = recorded["from_nothing"]["captions"]  # of three seeds: mean, smallest, largest
+TRAIN = False
+if TRAIN:
+    yours, history = vlm.train_vlm(0, vlm.training_data()[0], vlm.SCRATCH._replace(steps=scratch["steps"]))
+    said = vlm_scores.say(yours, data.images, data.prompts)
+    print(f"yours: exact match {vlm_scores.score_captions(said, data)['exact_match']:.3f}")
 claim(
     "C31.3",
     "From nothing, on one thread of a CPU, the model writes over nine captions of ten exactly "
     "right in under a minute (recorded, 3 seeds)",
     scratch["exact_match"][1] > 0.9 and scratch["cpu_seconds"][2] < 60,
-    measured=f"exact match {scratch['exact_match'][1]:.3f} at least, {scratch['cpu_seconds'][2]:.0f} s at most",
+    measured=f"{scratch['steps']} steps, exact match {scratch['exact_match'][1]:.3f} at least, {scratch['cpu_seconds'][2]:.0f} s at most",
 )
 
 # %% [markdown]
@@ -568,7 +597,8 @@ r"""
 Stages are not better here: they are what one does when vision and language come trained already and are too large to train again.
 
 **Does it look?** Take the image away in three ways: somebody else's image, a black one, none at all. **Bet** on exact match and on
-BLEU-4 with somebody else's image.
+BLEU-4 with somebody else's image. The last two rows ask about objects: CHAIR_i is the share of those named that are not there, the
+recall the share of those there that are named.
 """
 
 # %%
@@ -641,24 +671,32 @@ scene holds at least one new pair. **Bet**: exact match above 0.9, about a half,
 new_pairs = make_instructions(300, seed=78, split="test")
 new_said = [vlm_scores.say(each, new_pairs.images, new_pairs.prompts) for each in models["all parts"]]
 new = [vlm_scores.score_captions(said, new_pairs) for said in new_said]
+known = {pair for row in data.rows for pair in present(data.drawn.scenes[row])}  # "red ring", ...: those of training
+named = [[pair for text in texts for pair in mentioned(text)] for texts in (new_pairs.answers, *new_said)]
+share_there, *shares = [sum(pair in known for pair in pairs) / len(pairs) for pairs in named]
 for k in (0, 1, 2):
     print(f"true   {new_pairs.answers[k]}\nsays   {new_said[0][k]}\n")
 claim(
     "C31.14",
     "A model that is nearly perfect on known pairs gets less than 45 % of scenes with a new "
-    "colour-shape pair right, and names absent objects instead (3 seeds)",
-    max(run["exact_match"] for run in new) < 0.45 and min(run["chair_i"] for run in new) > 0.3,
-    measured=f"exact match {min(run['exact_match'] for run in new):.2f} to {max(run['exact_match'] for run in new):.2f}, CHAIR_i {min(run['chair_i'] for run in new):.2f} to {max(run['chair_i'] for run in new):.2f}",
+    "colour-shape pair right, and names absent objects instead, mostly pairs it knows (3 seeds)",
+    max(run["exact_match"] for run in new) < 0.45
+    and min(run["chair_i"] for run in new) > 0.3
+    and min(shares) > 0.6 > 0.4 > share_there,
+    measured=f"exact match {min(run['exact_match'] for run in new):.2f} to {max(run['exact_match'] for run in new):.2f}, "
+    f"CHAIR_i {min(run['chair_i'] for run in new):.2f} to {max(run['chair_i'] for run in new):.2f}, known pairs "
+    f"{min(shares):.2f} to {max(shares):.2f} of those named, {share_there:.2f} of those there",
 )
 
 # %% [markdown]
 r"""
-So the test set with known pairs, which said "solved", was too kind. The model looks, and still says what it has heard together. Large models
+So the test set with known pairs, which said "solved", was too kind. The model looks, and still mostly says what it has heard together. Large models
 do the same with objects that usually stand together, and that is what POPE's adversarial questions are for.
 
 **Word by word: what does each word rest on?** Integrated gradients of each word's score, given the words before it. Objects are known to the
-pixel, so the map can be judged. First a look at the
-first three scenes whose objects share nothing, then a count: not every picture tells what we want to hear.
+pixel, so the map can be judged. First a look at the first three scenes whose objects share nothing (red pixels speak for the word,
+blue ones against it), then a count: not every picture tells what we want to hear. The measure is the pointing game: does the map's
+highest point lie on the word's own object?
 """
 
 # %%
@@ -703,12 +741,13 @@ fig, ax = dot_plot(
 show(fig, "Every word points at its own object in most scenes and at the other one in few.")
 named = [value for name, values in hits.items() if "size" not in name for value in values]
 sizes = [value for name, values in hits.items() if "size" in name for value in values]
+pixel = masks.float().mean().item()  # share of the image that one object covers
 claim(
     "C31.15",
     "In scenes of two objects each colour and shape word points at the object it is about; size "
     "words do so less often (3 seeds)",
     min(named) > 0.7 and min(sizes) > 0.6 and sum(sizes) / len(sizes) < sum(named) / len(named),
-    measured=f"colour and shape {min(named):.2f} to {max(named):.2f}, size {min(sizes):.2f} to {max(sizes):.2f}; a coin gets 0.50",
+    measured=f"colour and shape {min(named):.2f} to {max(named):.2f}, size {min(sizes):.2f} to {max(sizes):.2f}; a coin between the objects gets 0.50, a random pixel {pixel:.2f}",
 )
 
 # %% [markdown]
@@ -861,14 +900,14 @@ number of references a BLEU score says little.
 # %%
 layer = torch.nn.Linear(3, 2)
 layer(torch.tensor([[1.0, float("nan"), 2.0]])).sum().backward()
-before = torch.isfinite(layer.weight.grad).sum().item()
+before = [torch.isfinite(p.grad).sum().item() for p in layer.parameters()]
 norm = torch.nn.utils.clip_grad_norm_(layer.parameters(), max_norm=1.0)
-after = torch.isfinite(layer.weight.grad).sum().item()
+after = [torch.isfinite(p.grad).sum().item() for p in layer.parameters()]
 claim(
     "C31.19",
     "Clipping does not repair a NaN, it spreads it: one NaN in the norm makes every gradient NaN",
-    before == 4 and after == 0,
-    measured=f"finite entries before {before} of {layer.weight.numel()}, after {after}, norm {norm.item()}",
+    before == [4, 2] and after == [0, 0],
+    measured=f"finite entries before {sum(before)} of 8, after {sum(after)}, norm {norm.item()}",
 )
 
 # %% [markdown]
@@ -882,12 +921,13 @@ JAX; Megatron-LM, DeepSpeed and FSDP distribute that.
 gone = {name: hasattr(transformers, name) for name in ("TFViTModel", "FlaxViTModel", "ViTFeatureExtractor", "AdamW")}
 here = {name: hasattr(transformers, name) for name in ("ViTModel", "WhisperModel", "LlavaForConditionalGeneration")}
 print("gone:", *gone, " here:", *here)
+others = [name for name in dir(transformers) if name.startswith(("TF", "Flax"))]
 claim(
     "C31.20",
     "This transformers has no TensorFlow or JAX model and no AdamW, and has models for images, "
     "speech and both with text",
-    not any(gone.values()) and all(here.values()),
-    measured=f"{sum(gone.values())} of {len(gone)}, {sum(here.values())} of {len(here)}",
+    not any(gone.values()) and all(here.values()) and not others,
+    measured=f"{sum(gone.values())} of {len(gone)}, {sum(here.values())} of {len(here)}, {len(others)} names with TF or Flax",
 )
 
 # %% [markdown]
@@ -910,8 +950,8 @@ for name, learning in {
 }.items():
     gib = (2 * weights + 14 * learning) / 2**30
     print(f"{name:32s} {learning / 1e6:7.0f} M trained   {gib:6.1f} GiB before activations")
-tokens = 665_000 * (576 + 200)  # 200 words a conversation: an assumption
-hours = 6 * decoder_weights * tokens / (8 * 312e12 * 0.4) / 3600
+tokens = 665_000 * (576 + 200)  # 200 tokens of text a conversation: an assumption
+hours = 6 * decoder_weights * tokens / (8 * 312e12 * 0.4) / 3600  # 312 TFLOPS in bf16; 40 % is an assumption too
 print(f"stage 2 at 40 % of the peak of eight A100: {hours:.0f} hours; the authors report a day for both stages at 13 B")
 
 # %% [markdown]
@@ -921,12 +961,14 @@ the tests of 31.4 cost seconds. What changes with size: the loss must be divided
 (case 12); evaluation by generation is the slow part, so it runs on a fixed small set; and one seed is all one can afford, so small models carry the
 comparisons.
 
-**Framework and environment.** *Which framework?* C31.7: the mathematics is the same. Choose by ecosystem and people: PyTorch for research and most open
+**Which framework?** C31.7: the mathematics is the same. Choose by ecosystem and people: PyTorch for research and most open
 multimodal models; JAX where TPUs and compiled training are at home; TensorFlow with Keras where it already runs, or on devices; for serving an
-inference engine (vLLM, TensorRT-LLM, ONNX Runtime), whatever you trained with. *Which environment?* One isolated environment a project
+inference engine (vLLM, TensorRT-LLM, ONNX Runtime), whatever you trained with.
+
+**Which environment?** One isolated environment a project
 (venv or conda), one Python version that is still maintained, exact versions in a file under version control, PyTorch from wheels that carry their
 own CUDA libraries so that only the driver must fit, and a command that checks all that. This course's is `course doctor`.
-PyTorch no longer publishes to its Anaconda channel, so recipes that install `pytorch` and `cudatoolkit=11.1` from there are history.
+PyTorch no longer publishes to its Anaconda channel (source 7), so recipes that install `pytorch` and `cudatoolkit=11.1` from there are history.
 Log every run with its commit, configuration and seed: TensorBoard or Weights & Biases.
 """
 
@@ -946,7 +988,7 @@ r"""
 
 - **Formula** mean over counted words of $-\log p(\text{next word} \mid \text{image, words before})$; untrained $\ln V$; blind on $n$ captions $n \ln n / N$.
 - **Shapes** images (B, 3, h, w) → (B, P, D); ids (B, T) with one `<image>` → (B, T − 1 + P, D) → scores (B, S, V); labels −100 off the answer.
-- **Cost** five tests: seconds. Stage 2 of a 7 B model: hours on eight cards. Cache: S + N − 1 positions instead of N times S.
+- **Cost** five tests: seconds. Stage 2 of a 7 B model: hours on eight cards. Cache: each position is read once, without it all of them again for every word.
 - **Use** overfit one batch, shuffled images, generation, strict loads, three seeds, a new combination of known parts.
 - **Do not** trust a loss without its floor, a metric without its blind baseline, a repair that makes a message go away.
 
@@ -956,10 +998,10 @@ r"""
 2. Radford et al. (2021), arXiv:2103.00020: pre-training of the image encoder on pairs.
 3. Papineni et al. (2002), doi:10.3115/1073083.1073135: BLEU; Post (2018), arXiv:1804.08771: say which tokeniser. Vedantam et al. (2015), arXiv:1411.5726: CIDEr.
 4. Rohrbach et al. (2018), arXiv:1809.02156: CHAIR. Li et al. (2023), arXiv:2305.10355: POPE.
-5. Sundararajan et al. (2017), arXiv:1703.01365: integrated gradients. Kokhlikyan et al. (2020), arXiv:2009.07896: captum. Petsiuk et al. (2018), arXiv:1806.07421: deletion.
-6. Micikevicius et al. (2017), arXiv:1710.03740: mixed precision. Rajbhandari et al. (2019), arXiv:1910.02054: bytes a weight.
-7. Hugging Face, [migration guide to transformers 5](https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md): what is gone.
-8. Real reports: [minimind-v #75](https://github.com/jingyaogong/minimind-v/issues/75), a load that was not strict; [transformers #24725](https://github.com/huggingface/transformers/issues/24725), a mean of means; [TRL #6357](https://github.com/huggingface/trl/pull/6357), EOS masked as padding; [lamorel #53](https://github.com/flowersteam/lamorel/issues/53), padding on the wrong side. Each case of the clinic names where its bug was met.
+5. Sundararajan et al. (2017), arXiv:1703.01365: integrated gradients. Kokhlikyan et al. (2020), arXiv:2009.07896: captum. Zhang et al. (2016), arXiv:1608.00507: the pointing game. Petsiuk et al. (2018), arXiv:1806.07421: deletion.
+6. Micikevicius et al. (2017), arXiv:1710.03740: mixed precision. Rajbhandari et al. (2019), arXiv:1910.02054: bytes a weight. Kaplan et al. (2020), arXiv:2001.08361: six operations a weight and token. NVIDIA, A100 data sheet: its peak.
+7. Hugging Face, [migration guide to transformers 5](https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md): what is gone. PyTorch, [issue 138506](https://github.com/pytorch/pytorch/issues/138506): the end of its Anaconda channel.
+8. Real reports: [minimind-v #75](https://github.com/jingyaogong/minimind-v/issues/75), a load that was not strict; [transformers #24725](https://github.com/huggingface/transformers/issues/24725), a mean of means, mended in [#34191](https://github.com/huggingface/transformers/pull/34191); [TRL #6357](https://github.com/huggingface/trl/pull/6357), EOS masked as padding; [lamorel #53](https://github.com/flowersteam/lamorel/issues/53), padding on the wrong side. Each case of the clinic names where its bug was met.
 
 ## 31.12 Worked solutions
 
