@@ -84,3 +84,12 @@ def test_images_with_near_hashes_are_one_group():
     images = [F.interpolate(v[name][None], size=(64, 64))[0] for v in versions for name in ("original", "darker")]
     assert groups_by_hash(torch.stack(images), bits=6).tolist() == [0, 0, 1, 1, 2, 2]
     assert groups_by_hash(torch.stack(images), bits=64).tolist() == [0] * 6
+
+
+def test_at_most_so_many_bits_means_that_many_too():
+    photos = load_photos()[:2]
+    images = torch.stack([F.interpolate(altered(p.image)["original"][None], size=(64, 64))[0] for p in photos])
+    apart = int((perceptual_hash(images[0]) != perceptual_hash(images[1])).sum())
+    assert apart > 6
+    assert groups_by_hash(images, bits=apart).tolist() == [0, 0]
+    assert groups_by_hash(images, bits=apart - 1).tolist() == [0, 1]

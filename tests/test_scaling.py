@@ -57,3 +57,9 @@ def test_infinity_is_refused():
     broken[1, 2] = float("inf")
     with pytest.raises(ValueError, match=r"features \[2\] hold NaN or infinity"):
         fit_scaler(broken, "min-max")
+
+
+def test_a_feature_without_a_middle_spread_is_only_shifted():
+    """Nine of eleven values are equal: the quartiles coincide, though the feature is not constant."""
+    scaler = fit_scaler(torch.tensor([[-40.0], *[[2.0]] * 9, [70.0]]), "robust")
+    assert scaler.scale.item() == 1 and scaler.apply(torch.tensor([[5.0]])).item() == 3

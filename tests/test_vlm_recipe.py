@@ -81,6 +81,14 @@ def test_throughput_counts_what_passes_between_its_marks(monkeypatch):
     assert loss.figures()["tokens_per_s"] == 9
 
 
+def test_the_streams_of_seeds_begin_above_those_of_drawn_scenes():
+    """Held-out scenes are drawn from seeds below 2^20; no stream, the first included, may use one of those."""
+    for seed in (0, 3):
+        image, ids, _ = InstructionStream(seed=seed, size=16, objects=(1, 2))[5]
+        above = make_instructions(1, seed=(1 + seed) * 2**20 + 5, kinds=KINDS[1:])
+        assert torch.equal(image, above.images[0]) and torch.equal(ids[: above.ids.shape[1]], above.ids[0])
+
+
 def test_warming_up_takes_no_time_and_every_process_adds_its_peak(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(throughput.time, "perf_counter", lambda: clock[0])
