@@ -6,6 +6,7 @@ The server, its flags and its clean end are those of test_browser.py; the notebo
 import json
 import re
 import secrets
+import shutil
 import subprocess
 
 import pytest
@@ -19,6 +20,7 @@ from course_lib.interview.store import ReviewStore
 pytestmark = browser.pytestmark
 expect = browser.playwright.expect
 NAME = "scratch.ipynb"
+LESSON = "07_fusing_modalities.ipynb"
 CELLS = (
     "from course_lib.interview.drill import drill\ndrill('07')",
     "from course_lib.interview.progress import progress\nprogress()",
@@ -40,6 +42,7 @@ def page(tmp_path_factory, data):
     """JupyterLab with the scratch notebook open and a kernel ready."""
     home = tmp_path_factory.mktemp("lab")
     (home / "notebooks").mkdir()
+    shutil.copy(browser.ROOT / "notebooks" / LESSON, home / "notebooks" / LESSON)
     cells = [
         {
             "cell_type": "code",
@@ -106,6 +109,22 @@ def test_two_ratings_survive_a_restart_of_the_kernel(page, data):
     expect(progress).to_contain_text("1 learning, 1 weak")
     assert re.search(rf"{order[1].id}\s+lesson 07\s+last time again", progress.text_content())
     assert "Traceback" not in page.locator(".jp-Notebook").text_content()
+
+
+def test_a_claim_opens_its_lesson_beside_the_drill_at_the_heading(page):
+    """Followed twice: while a notebook opens, JupyterLab scrolls before the pictures above the heading have a size."""
+    drill = page.locator(".jp-CodeCell").nth(0).locator(".jp-OutputArea")
+    drill.get_by_role("button", name="Reveal").click()
+    link = drill.locator(f'a[href^="{LESSON}#"]').first
+    heading = link.get_attribute("href").partition("#")[2].replace("-", " ")
+    link.click()
+    page.wait_for_function(f"jupyterapp.shell.currentWidget.context.path === 'notebooks/{LESSON}'")
+    expect(page.get_by_role("heading", name=heading)).to_have_count(1)
+    page.evaluate("jupyterapp.shell.activateById([...jupyterapp.shell.widgets('main')][0].id)")
+    link.click()
+    expect(page.get_by_role("heading", name=heading)).to_be_in_viewport()
+    page.evaluate("jupyterapp.commands.execute('application:close')")
+    expect(drill.get_by_role("button", name="again")).to_be_visible()  # the drill as it was left
 
 
 def test_a_mock_interview_goes_on_after_a_restart_of_the_kernel(page):

@@ -1,7 +1,9 @@
 """A mock interview in the log: chosen, answered, killed, resumed, finished; what the drill and the report get."""
 
 import functools
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import torch
 
 from course_lib.exercises import lesson_07
 from course_lib.interview.questions import load_questions
@@ -541,4 +544,16 @@ def test_a_file_that_never_ends_is_ended(tmp_path):
 def test_every_exercise_names_its_function_and_has_a_solution_to_show():
     for exercise in exercises().values():
         compile(coding.stub(exercise), exercise.id, "exec")
-        assert "def " in coding.solution(exercise) or "lambda" in coding.solution(exercise)
+        assert re.search(rf"def {coding.signature(exercise)[0]}\(", coding.solution(exercise))
+
+
+def test_the_solution_that_is_shown_passes_its_own_exercise():
+    names = {"torch": torch, "nn": torch.nn, "F": torch.nn.functional, "math": math}
+    for exercise in exercises().values():  # in order: some build on the function of an exercise before them
+        exec(coding.solution(exercise), names)
+        assert coding.judge_name(exercise, names).passed, f"{exercise.id}: {coding.judge_name(exercise, names).line}"
+
+
+def test_without_its_lesson_an_exercise_shows_its_reference(tmp_path, monkeypatch):
+    monkeypatch.setattr(coding, "SOURCES", tmp_path)
+    assert coding.solution(lesson_07.fuse).startswith("def ")

@@ -19,7 +19,7 @@ from course_lib.interview.rounds.rubric import DIMENSIONS
 from course_lib.interview.rounds.session import Mock, MockSession, last_form, read_mocks, resume, start, unfinished
 from course_lib.interview.rounds.words import REPORT_WORDS, TERMINAL_WORDS, VIEW_WORDS
 from course_lib.interview.schedule import utc_now
-from course_lib.interview.show import cite
+from course_lib.interview.show import cite, in_brackets
 from course_lib.interview.store import ReviewStore, data_folder
 
 Ask = Callable[[str], str]
@@ -113,11 +113,8 @@ class Terminal:
             self.say(f"{title}")
             for line in lines:
                 cited = [cite(each, page.source, self.language, in_lesson=False)[0] for each in line.evidence]
-                self.say(
-                    "  - "
-                    + " ".join(filter(None, [line.lead, line.text]))
-                    + (f" ({'; '.join(cited)})" if cited else "")
-                )
+                said = " ".join(filter(None, [line.lead, line.text]))
+                self.say(f"  - {said}{in_brackets(cited, self.language)}")
         if page.code:
             self.say(page.code)
 

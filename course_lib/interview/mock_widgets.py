@@ -6,6 +6,7 @@ from html import escape
 
 import ipywidgets as widgets
 
+from course_lib.interview.links import anchor
 from course_lib.interview.record import Question
 from course_lib.interview.rounds.clock import say_seconds
 from course_lib.interview.rounds.page import Page
@@ -14,10 +15,11 @@ from course_lib.interview.rounds.report import said_date
 from course_lib.interview.rounds.rubric import DIMENSIONS, MARKS
 from course_lib.interview.rounds.session import Mock
 from course_lib.interview.rounds.words import VIEW_WORDS
-from course_lib.interview.show import WORDS, Line, cite
+from course_lib.interview.show import WORDS, Line, cite, in_brackets
 
 ROW = {"align_items": "center", "flex_flow": "row wrap"}
 OWN_SIZE = {"align_self": "flex-start", "max_width": "100%"}  # of an image, or the box would stretch it until it blurs
+_NAME, _EARNS = {"flex": "0 0 7em"}, {"flex": "1 1 0", "min_width": "0"}  # a long text wraps beside its buttons
 _TITLE = 'style="margin:1em 0 .3em;color:var(--jp-ui-font-color2);border-bottom:1px solid var(--jp-border-color2)"'
 _CODE = (
     'style="background:var(--jp-layout-color2);color:var(--jp-content-font-color1);padding:.6em;white-space:pre-wrap;'
@@ -62,14 +64,8 @@ def bullets_html(lines: list[str]) -> str:
 def _line_html(line: Line, question: Question | None, language: str) -> str:
     lead = f"<b>{escape(line.lead)}</b> " if line.lead else ""
     cited = [cite(each, question, language, in_lesson=False) for each in line.evidence]
-    links = [
-        f'<a href="{escape(url)}" target="_blank" rel="noopener" style="color:var(--jp-content-link-color)">'
-        f"{escape(label)}</a>"
-        if url
-        else escape(label)
-        for label, url in cited
-    ]
-    return f"{lead}{code_spans(line.text)}" + (f" ({'; '.join(links)})" if links else "")
+    links = [anchor(label, url) if url else escape(label) for label, url in cited]
+    return f"{lead}{code_spans(line.text)}{in_brackets(links, language)}"
 
 
 def waiting_row(
@@ -98,9 +94,9 @@ class MarksPanel:
         """Show fresh rows for these dimensions; the same ones again only change their language."""
         if tuple(self.rows) != dimensions:
             self.rows = {name: self._row() for name in dimensions}
-            self.texts = {name: (widgets.HTML(layout={"width": "7em"}), widgets.HTML()) for name in dimensions}
+            self.texts = {name: tuple(widgets.HTML(layout=each) for each in (_NAME, _EARNS)) for name in dimensions}
             self.widget.children = [
-                widgets.HBox([self.texts[name][0], row, self.texts[name][1]], layout=ROW)
+                widgets.HBox([self.texts[name][0], row, self.texts[name][1]], layout={"align_items": "center"})
                 for name, row in self.rows.items()
             ]
         for name, (title, earns) in self.texts.items():
@@ -118,7 +114,9 @@ class MarksPanel:
 
     def _row(self) -> widgets.ToggleButtons:
         options = [(str(mark), mark) for mark in MARKS]
-        row = widgets.ToggleButtons(options=options, value=None, style={"button_width": "2.5em"})
+        row = widgets.ToggleButtons(
+            options=options, value=None, style={"button_width": "2.5em"}, layout={"flex": "0 0 auto"}
+        )
         row.observe(lambda _: self.changed(), "value")
         return row
 
@@ -127,7 +125,7 @@ class FormPanel:
     """The lines of the learner's project, and two ways to send: their project or the tiny VLM."""
 
     def __init__(self, send: Callable[[dict[str, str]], None]) -> None:
-        wide, label = {"width": "38em", "max_width": "100%"}, {"description_width": "9em"}
+        wide, label = {"width": "38em", "max_width": "calc(100% - 4px)"}, {"description_width": "9em"}
         self.fields = {name: widgets.Text(layout=wide, style=label) for name in FIELDS}
         self.own, self.tiny = (widgets.Button(layout={"width": "auto"}) for _ in range(2))
         self.own.button_style = "primary"

@@ -13,6 +13,7 @@ import ipywidgets as widgets
 from IPython.display import Markdown, display
 
 from course_lib.interview.evidence import Evidence
+from course_lib.interview.links import anchor
 from course_lib.interview.questions import load_questions
 from course_lib.interview.record import DEPTHS, LANGUAGES, Question
 
@@ -140,6 +141,13 @@ def cite(evidence: Evidence, question: Question, language: str, in_lesson: bool 
     return label, f"#{anchor}" if own else evidence.url
 
 
+def in_brackets(references: list[str], language: str) -> str:
+    """What a line rests on, to put behind it; empty for nothing."""
+    if not references:
+        return ""
+    return f"（{'；'.join(references)}）" if language == "zh" else f" ({'; '.join(references)})"
+
+
 class QuestionView:
     """One question at a time, with Reveal, Previous, Next and a language switch; `widget` is what to display."""
 
@@ -193,19 +201,14 @@ def _markdown_line(line: Line, question: Question, language: str) -> str:
     lead = f"**{line.lead}** " if line.lead else ""
     cited = [cite(evidence, question, language) for evidence in line.evidence]
     links = [f"[{label}]({url})" if url else label for label, url in cited]
-    return f"{lead}{line.text}" + (f" ({'; '.join(links)})" if links else "")
+    return f"{lead}{line.text}{in_brackets(links, language)}"
 
 
 def _html_line(line: Line, question: Question, language: str, in_lesson: bool) -> str:
     lead = f"<b>{escape(line.lead)}</b> " if line.lead else ""
     cited = [cite(evidence, question, language, in_lesson) for evidence in line.evidence]
-    links = [_anchor(label, url) if url else escape(label) for label, url in cited]
-    return f"{lead}{escape(line.text)}" + (f" ({'; '.join(links)})" if links else "")
-
-
-def _anchor(label: str, url: str) -> str:
-    target = "" if url.startswith("#") else ' target="_blank" rel="noopener"'
-    return f'<a href="{escape(url)}"{target} style="color:var(--jp-content-link-color)">{escape(label)}</a>'
+    links = [anchor(label, url) if url else escape(label) for label, url in cited]
+    return f"{lead}{escape(line.text)}{in_brackets(links, language)}"
 
 
 def _check_language(language: str) -> None:

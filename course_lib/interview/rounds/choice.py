@@ -128,7 +128,7 @@ def _explain(
         fits = f"{exercise.minutes} ≤ {coding_minutes} {'分钟' if zh else 'min'}"
         code = pattern.format(exercise.id, fits)
         said[language] = (
-            f"{where}，难度 {depths}：{reasons(parts)}；代码 {code}。"
+            f"{where}，难度为{depths}：{reasons(parts)}；代码 {code}。"
             if zh
             else f"From {where}, depth {depths}: {reasons(parts)}; code {code}."
         )

@@ -14,7 +14,7 @@ from course_lib.interview.rounds import coding, tiny_vlm
 from course_lib.interview.rounds.project import GRILL, TINY_VLM, opening_line
 from course_lib.interview.rounds.rubric import DIMENSIONS, dimensions_of
 from course_lib.interview.rounds.state import Node, State
-from course_lib.interview.rounds.words import PAGE_WORDS
+from course_lib.interview.rounds.words import PAGE_WORDS, VIEW_WORDS
 from course_lib.interview.show import WORDS, Line, blocks
 from course_lib.interview.sums.families import families
 from course_lib.interview.sums.problem import Problem
@@ -163,7 +163,8 @@ def _sum(material: Material, _state: State, node: Node, language: str) -> Page:
 
 def _code(material: Material, _state: State, node: Node, language: str) -> Page:
     exercise, words = material.exercise(node.item), PAGE_WORDS[language]
-    title = f"{exercise.id} · {'●' * exercise.difficulty}{'○' * (3 - exercise.difficulty)} · {exercise.minutes} min"
+    dots = "●" * exercise.difficulty + "○" * (3 - exercise.difficulty)
+    title = f"{exercise.id} · {dots} · {exercise.minutes} {VIEW_WORDS[language]['minutes']}"
     told = [(words["hints"], [Line("", hint) for hint in exercise.hints])] if exercise.hints else []
     if node.step == "code":
         return Page(title, exercise.task, told, (), code=coding.solution(exercise))

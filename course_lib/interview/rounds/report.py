@@ -1,8 +1,10 @@
 """The report of a mock interview: the same lines as Markdown, as HTML in the live view, as text in a terminal."""
 
+from collections.abc import Iterable
 from html import escape
 from typing import NamedTuple
 
+from course_lib.interview.links import anchor
 from course_lib.interview.record import Question
 from course_lib.interview.rounds.outcome import Outcome, outcome, weak_questions
 from course_lib.interview.rounds.page import Material
@@ -95,7 +97,7 @@ def as_html(report: Report) -> str:
     for title, entries in report.sections:
         parts.append(f"<p><b>{escape(title)}</b></p>" if title else "")
         items = "".join(
-            f"<li>{escape(entry.text)}" + "".join(f" · {_anchor(label, url)}" for label, url in entry.links) + "</li>"
+            f"<li>{escape(entry.text)}" + "".join(f" · {anchor(label, url)}" for label, url in entry.links) + "</li>"
             for entry in entries
         )
         parts.append(f"<ul>{items}</ul>")
@@ -115,6 +117,10 @@ def name_of(kind: str, item: str, material: Material, language: str) -> str:
 def say_pair(name: str, value: str, language: str) -> str:
     """ "name: value", with the colon of the language."""
     return f"{name}：{value}" if language == "zh" else f"{name}: {value}"
+
+
+def _names(dimensions: Iterable[str], language: str) -> str:
+    return ("、" if language == "zh" else ", ").join(DIMENSIONS[name].title[language] for name in dimensions)
 
 
 def _points(points: Points, language: str) -> str:
@@ -146,7 +152,7 @@ def _profile_lines(result: Outcome, language: str) -> list[Entry]:
     if not result.strongest:
         return [*lines, Entry(words["alike"])]
     for which in ("strongest", "weakest"):
-        names = ", ".join(DIMENSIONS[name].title[language] for name in getattr(result, which))
+        names = _names(getattr(result, which), language)
         lines.append(Entry(words[which].format(names)))
     return lines
 
@@ -155,7 +161,7 @@ def _item_lines(result: Outcome, material: Material, language: str) -> list[Entr
     words = REPORT_WORDS[language]
     return [
         Entry(
-            say_pair(name_of(each.round, each.item, material, language), _points(each.points, language), language)
+            f"{name_of(each.round, each.item, material, language)} · {_points(each.points, language)}"
             + (f" · {words['weak']}" if each.weak else "")
         )
         for each in result.items
@@ -179,6 +185,9 @@ def _reading(mock: Mock, result: Outcome, material: Material, language: str) -> 
             lines.append(Entry(f'{name} · arithmetic("{each.item.partition("/")[0]}")'))
         elif each.round == "project" and (mock.state.form or {}).get("project") == TINY_VLM:
             lines.append(Entry(name, _lesson_link("31", language)))
+        elif each.round == "project" and each.item in GRILL:  # no lesson knows the learner's own project
+            holds = " · ".join(point[language] for point in GRILL[each.item].points)
+            lines.append(Entry(f"{name} · {holds}"))
     return lines
 
 
@@ -196,14 +205,9 @@ def _lesson_link(number: str, language: str) -> tuple[tuple[str, str], ...]:
 def _drill_lines(mock: Mock, material: Material, language: str) -> list[Entry]:
     found = []
     for id, low in weak_questions(mock.state).items():
-        names = ", ".join(DIMENSIONS[name].title[language] for name in low)
+        names = _names(low, language)
         found.append(Entry(f"{name_of('depth', id, material, language)} ({names})"))
     return found
-
-
-def _anchor(label: str, url: str) -> str:
-    style = 'style="color:var(--jp-content-link-color)"'
-    return f'<a href="{escape(url)}" target="_blank" rel="noopener" {style}>{escape(label)}</a>'
 
 
 def _escape_markdown(text: str) -> str:

@@ -130,7 +130,7 @@ REPORT_WORDS = {
         "gone": "no longer in the bank",
     },
     "zh": {
-        "title": "{date} 的模拟面试，{minutes} 分钟，级别 {level}",
+        "title": "{date} 的模拟面试，{minutes} 分钟，级别：{level}",
         "points": "{0} / {1} 分",
         "how": "每个已评分回答的每一项计 0、1 或 2 分，总分是它们的和；估算和代码由检查程序判分，其余由你自评。"
         "它只用来决定接下来读什么，不是成绩。",
