@@ -89,6 +89,37 @@ SHARE = problem(("{a}?", "{a}？"), {"a": 1}, Fraction(1, 8), "%", [], {"what is
         ("4x", "times", 4),
         ("007", "tokens", 7),
         ("1_000", "tokens", 1000),
+        ("10⁶", "tokens", 10**6),
+        ("4.2 x 10¹² FLOPs", "TFLOP", 4_200_000_000_000),
+        ("5 × 10⁻³ s", "ms", Fraction(5, 1000)),
+        ("24 x 24 = 576", "tokens", 576),
+        ("1536 MiB = 1.5 GiB", "MiB", 3 * GIB // 2),
+        ("approximately 2 GB", "GiB", 2 * 10**9),
+        ("差不多 2 GB 左右", "GiB", 2 * 10**9),
+        ("2 gigabytes", "GiB", 2 * 10**9),
+        ("2 gibibytes", "GB", 2 * GIB),
+        ("2 吉字节", "GiB", 2 * 10**9),
+        ("15 亿字节", "GiB", 1_500_000_000),
+        ("1.5 billion bytes", "GiB", 1_500_000_000),
+        ("2 GB per GPU", "GiB", 2 * 10**9),
+        ("576/image", "tokens", 576),
+        ("576 visual tokens", "tokens", 576),
+        ("5 million visual tokens", "tokens", 5_000_000),
+        ("8 块", "GPUs", 8),
+        ("rank 16", "rank", 16),
+        ("x2", "times", 2),
+        ("2×", "times", 2),
+        ("1.5 个小时", "h", 5400),
+        ("2 weeks", "days", 14 * 86400),
+        ("$1.2M", "$", 1_200_000),
+        ("US$ 3 thousand", "$", 3000),
+        ("150 cents", "$", Fraction(3, 2)),
+        ("4.2 teraflops", "GFLOP", 4_200_000_000_000),
+        ("4.2 万亿次", "TFLOP", 4_200_000_000_000),
+        ("120 tokens per second", "tokens/s", 120),
+        ("每秒 120 个 token", "tokens/s", 120),
+        ("6 kB/s", "kbit/s", 48_000),  # bytes, by its capital
+        ("6 kb/s", "kbit/s", 6000),
     ],
 )
 def test_an_answer_is_read_with_its_unit(typed, unit, expected):
@@ -133,6 +164,11 @@ def test_a_bare_share_may_be_a_fraction_or_a_percentage():
         ("__import__('os')", "tokens", "no number in"),
         ("1" * 200, "tokens", "200 characters are too many for an answer"),
         ("(" * 100 + "1", "tokens", "cannot work out"),
+        ("1.5 G", "GiB", "“G” may be GB (10^9) or GiB (2^30); write which of them you mean"),
+        ("14 GB + 2 GB", "GiB", "more than one number with a unit in '14 GB + 2 GB'"),
+        ("1 h 30 min", "h", "more than one number with a unit"),
+        ("4.2 TFLOP/s", "TFLOP", "do not know the unit “TFLOP/s”"),  # a rate is no count
+        ("3 million broken images", "tokens", "do not know the unit"),
     ],
 )
 def test_what_cannot_be_read_says_why_in_both_languages(typed, unit, message):
@@ -144,6 +180,17 @@ def test_what_cannot_be_read_says_why_in_both_languages(typed, unit, message):
         verdict = judge_answer(made, typed)
         assert (verdict.correct, verdict.understood, verdict.near_miss) == (False, False, None)
         assert verdict.message == caught.value.text
+
+
+def test_the_right_number_of_bytes_without_its_unit_costs_nothing():
+    asked = problem(("{a}?", "{a}？"), {"a": 1}, 3 * GIB, "GiB", [], {})
+    for typed in ("3221225472", "3*2^30", "3.22e9"):
+        verdict = judge_answer(asked, typed)
+        assert (verdict.correct, verdict.understood) == (False, False), typed
+        assert "That many bytes it is. The question asks for GiB" in verdict.message.en
+        assert "字节" in verdict.message.zh and "GiB" in verdict.message.zh
+    assert judge_answer(asked, "3221225472 B").correct
+    assert judge_answer(asked, "4e9").understood and "times too large" in judge_answer(asked, "4e9").message.en
 
 
 def test_no_typed_text_breaks_the_judge():
@@ -422,3 +469,8 @@ def test_the_command_runs_as_a_process():
     ]
     result = subprocess.run(command, input="5 香蕉\n", capture_output=True, text=True, timeout=60, encoding="utf-8")
     assert result.returncode == 0 and "不认识单位" in result.stdout and "成绩" in result.stdout, result.stderr
+
+
+def test_chinese_steps_take_the_chinese_colon():
+    page = as_markdown(draw_problem("kv_gqa", 2, Random(1)), "zh")
+    assert "：`" in page and ": `" not in page and "*来源：" in page

@@ -28,6 +28,7 @@ WORDS = {
         "near": "Near misses",
         "source": "Source",
         "step": "step",
+        "colon": ": ",
     },
     "zh": {
         "check": "检查",
@@ -39,6 +40,7 @@ WORDS = {
         "near": "容易出的错",
         "source": "来源",
         "step": "难度",
+        "colon": "：",
     },
 }
 _GOOD, _BAD, _NEUTRAL = "#1b6e3c", "#a3261a", "#7a4a00"  # on a white ground: contrast above 6 to 1
@@ -83,10 +85,12 @@ def as_markdown(problem: Problem, language: str = "en") -> str:
     """The problem with its worked steps and near misses: plain Markdown, no HTML."""
     check_language(language)
     words = WORDS[language]
-    steps = "\n".join(f"1. {what}: `{total}`" for what, total in worked_lines(problem, language))
-    slips = "\n".join(f"- `{problem.said(miss.value, language)}`: {miss.why[language]}" for miss in problem.near_misses)
+    steps = "\n".join(f"1. {what}{words['colon']}`{total}`" for what, total in worked_lines(problem, language))
+    slips = "\n".join(
+        f"- `{problem.said(miss.value, language)}`{words['colon']}{miss.why[language]}" for miss in problem.near_misses
+    )
     question = _plain_dollars(problem.task(language))
-    source = f"*{words['source']}: {families()[problem.family].source}*"
+    source = f"*{words['source']}{words['colon']}{families()[problem.family].source}*"
     return "\n\n".join([f"**{heading(problem, language)}**", question, steps, f"*{words['near']}*", slips, source])
 
 
@@ -170,9 +174,9 @@ class ArithmeticView:
 
 
 def _steps(problem: Problem, language: str) -> str:
-    lines = worked_lines(problem, language)
-    steps = "".join(f"<li>{escape(what)}: <code>{escape(total)}</code></li>" for what, total in lines)
-    source = f"{WORDS[language]['source']}: {escape(families()[problem.family].source)}"
+    lines, colon = worked_lines(problem, language), WORDS[language]["colon"]
+    steps = "".join(f"<li>{escape(what)}{colon}<code>{escape(total)}</code></li>" for what, total in lines)
+    source = f"{WORDS[language]['source']}{colon}{escape(families()[problem.family].source)}"
     return f"<ol>{steps}</ol><p>{source}</p>"
 
 

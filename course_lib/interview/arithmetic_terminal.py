@@ -74,7 +74,7 @@ def _one(problem: Problem, score: Score, language: str, ask: Callable[[str], str
             return text.lower() == "n"
         if not text:
             for what, total in worked_lines(problem, language):
-                say(f"  {what}: {total}")
+                say(f"  {what}{WORDS[language]['colon']}{total}")
             if not counted:
                 score.count(False)
             return True

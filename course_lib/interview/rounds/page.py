@@ -7,6 +7,7 @@ from functools import cached_property
 from random import Random
 from typing import NamedTuple
 
+from course_lib.interview.arithmetic import WORDS as SUM_WORDS
 from course_lib.interview.arithmetic import heading, worked_lines
 from course_lib.interview.questions import load_questions
 from course_lib.interview.record import Question, Text
@@ -157,7 +158,9 @@ def _depth(material: Material, state: State, node: Node, language: str) -> Page:
 
 def _sum(material: Material, _state: State, node: Node, language: str) -> Page:
     problem = material.problem(node.item)
-    steps = [Line("", f"{what}: {total}") for what, total in worked_lines(problem, language)]
+    steps = [
+        Line("", f"{what}{SUM_WORDS[language]['colon']}{total}") for what, total in worked_lines(problem, language)
+    ]
     return Page(heading(problem, language), problem.task(language), [(PAGE_WORDS[language]["steps"], steps)], ())
 
 

@@ -11,24 +11,31 @@ import unicodedata
 from fractions import Fraction
 
 from course_lib.interview.record import Text
-from course_lib.interview.sums.units import KINDS, UNITS, Unit
+from course_lib.interview.sums.units import BINARY_OF, FLOP_WORDS, KINDS, UNITS, Unit
 
 MAX_LENGTH = 120
-PREFIXES = {"k": 3, "thousand": 3, "千": 3, "m": 6, "mn": 6, "million": 6, "百万": 6, "g": 9, "b": 9, "bn": 9} | {
-    "billion": 9,
-    "十亿": 9,
-    "t": 12,
-    "trillion": 12,
-    "万亿": 12,
+NUMERALS = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12} | {
+    "千": 3,
     "万": 4,
+    "百万": 6,
     "亿": 8,
-    "p": 15,
-    "e": 18,
-    "z": 21,
+    "十亿": 9,
+    "万亿": 12,
 }
+"""Words for powers of ten, which may stand before any unit."""
+LETTERS = {"k": 3, "m": 6, "mn": 6, "b": 9, "bn": 9, "t": 12}
+"""Short forms of them, for what is counted and for money; before bytes a letter is a part of the unit."""
+PREFIXES = NUMERALS | LETTERS | {"g": 9, "p": 15, "e": 18, "z": 21, "giga": 9, "tera": 12, "peta": 15, "exa": 18}
 _NUMBER = re.compile(r"\d[\d,_]*(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?")
 _GROUPED = re.compile(r"\d{1,3}(?:[,_]\d{3})+(?!\d)")
-_RAISED = str.maketrans({"²": "^2", "³": "^3", "½": ".5", "¼": ".25", "¾": ".75"})
+_RAISED = re.compile("[⁺⁻⁰¹²³⁴-⁹]+")
+_HALVES = str.maketrans({"½": ".5", "¼": ".25", "¾": ".75"})
+_ABOUT = re.compile(
+    r"^(?:(?:~|about|approximately|approx\.?|around|roughly|circa|ca\.|大约|大概|差不多|约|us\$|\$)\s*)+", re.IGNORECASE
+)
+_OR_SO = re.compile(r"\s*(?:or so|左右|上下)$", re.IGNORECASE)
+_A_SECOND = re.compile(r"\s*(?:/|per |每)\s*(?:seconds?|sec|秒)$", re.IGNORECASE)
+_EACH = re.compile(r"\s*(?:/|\bper\b|\beach\b)\s*(?!(?:s|ms|second|h|hour|min|minute)$)[a-z]*$")
 _EXAMPLES = {
     "bytes": "1.5 GiB, 1500 MB, 2*32*128*2 B",
     "time": "250 ms, 1.5 s",
@@ -56,7 +63,8 @@ def read_answer(typed: str, unit: str) -> tuple[Fraction, ...]:
     More than one only for a bare share: 0.125 may be meant as a fraction or as a percentage. AnswerError when nothing
     can be read.
     """
-    asked, text = UNITS[unit], _plain(typed)
+    asked = UNITS[unit]
+    text = _plain(typed, asked)
     if not text:
         raise AnswerError(f"nothing typed yet; try {_examples(asked)}", f"还没有输入；可以写 {_examples(asked)}")
     if len(text) > MAX_LENGTH:
@@ -70,6 +78,11 @@ def read_answer(typed: str, unit: str) -> tuple[Fraction, ...]:
             f"no number in {typed.strip()!r}; try {_examples(asked)}",
             f"{typed.strip()!r} 里没有数；可以写 {_examples(asked)}",
         )
+    if re.search(r"\d", rest):
+        raise AnswerError(
+            f"more than one number with a unit in {typed.strip()!r}; write one, as in {_examples(asked)}",
+            f"{typed.strip()!r} 里带单位的数不止一个；请只写一个，例如 {_examples(asked)}",
+        )
     value = _evaluate(expression)
     if value <= 0:
         raise AnswerError(
@@ -81,11 +94,14 @@ def read_answer(typed: str, unit: str) -> tuple[Fraction, ...]:
     return (value * _scale(rest, asked, unit),)
 
 
-def _plain(typed: str) -> str:
-    """One spelling for signs, widths of characters and spaces; a leading "=" or "about" is dropped."""
-    text = typed.translate(_RAISED)  # before NFKC, which would make 242 of 24²
-    text = unicodedata.normalize("NFKC", text).strip().rstrip(".。;!?")
-    text = re.sub(r"^(?:≈|~|=|about|approx\.?|约|大约|\$)\s*", "", text, flags=re.IGNORECASE)
+def _plain(typed: str, asked: Unit) -> str:
+    """One spelling for signs, widths of characters and spaces; "about" goes, and so does what stands before an "="."""
+    text = _RAISED.sub(r"^\g<0>", typed.translate(_HALVES))  # before NFKC, which would make 242 of 24²
+    text = unicodedata.normalize("NFKC", text).strip().rstrip(".。;!?").strip("=≈ ")
+    text = _OR_SO.sub("", _ABOUT.sub("", re.split("[=≈]", text)[-1].strip()))
+    text = re.sub(r"^每秒\s*(.*)$", r"\1/s", text)
+    if asked.kind == "count":  # "rank 16", "x2"
+        text = re.sub(rf"^(?:{'|'.join(map(re.escape, asked.words))})\s*(?=\d)", "", text, flags=re.IGNORECASE)
     text = re.sub(r"(?<=\d)\s*[x×·∙]\s*(?=[\d(])", "*", text, flags=re.IGNORECASE)
     text = text.translate(str.maketrans({"×": "*", "÷": "/", "−": "-", "–": "-"})).replace("^", "**")
     return re.sub(r"(?<=\d) (?=\d{3}\b)", "", text)
@@ -143,17 +159,22 @@ def _value(node: ast.expr) -> Fraction:
 
 def _scale(word: str, asked: Unit, unit: str) -> Fraction:
     """Base units in one of what the learner named."""
+    word = _A_SECOND.sub("/s", word)
     low = " ".join(word.lower().split())
-    for name, known in UNITS.items():
-        if known.kind == asked.kind != "count" and (word == name or low in known.words):
-            return known.scale
-    if asked.kind in ("count", "FLOP"):
-        nouns = ("flop", "flops") if asked.kind == "FLOP" else asked.words
-        if low in nouns:
-            return Fraction(1)
-        for prefix in sorted(PREFIXES, key=len, reverse=True):
-            if low.startswith(prefix) and low[len(prefix) :].strip() in ("", *nouns):
-                return Fraction(10 ** PREFIXES[prefix])
+    first, last = low.partition(" ")[0], low.rpartition(" ")[2]
+    noun = low if asked.kind != "count" else f"{first} {last}" if first in PREFIXES else last  # "576 visual tokens"
+    for spelled in (low, _EACH.sub("", low), noun):  # "2 GB per GPU", "576/image"
+        if not spelled:
+            return asked.scale
+        if (scale := _known_scale(word if spelled == low else spelled, spelled, asked)) is not None:
+            return scale
+    if asked.kind == "bytes" and low in ("k", "m", "g", "t"):
+        decimal = f"{low.upper()}B"
+        both = f"{decimal} (10^{PREFIXES[low]}) or {BINARY_OF[decimal]} (2^{PREFIXES[low] // 3 * 10})"
+        raise AnswerError(
+            f"“{word}” may be {both}; write which of them you mean",
+            f"“{word}” 可能指 {both.replace('or', '或')}；请写清是哪一个",
+        )
     shown = asked.name.en if unit == "$" else unit
     for name, known in UNITS.items():
         if word == name or low in known.words:
@@ -168,6 +189,27 @@ def _scale(word: str, asked: Unit, unit: str) -> Fraction:
         f"do not know the unit “{word}”; the question asks for {shown}: try {_examples(asked)}, or the bare number",
         f"不认识单位“{word}”；题目要求的单位是 {asked.name.zh}：可以写 {_examples(asked)}，或只写数",
     )
+
+
+def _known_scale(word: str, low: str, asked: Unit) -> Fraction | None:
+    """Base units in one of a unit of the asked kind, perhaps after a power of ten in words; None for another word."""
+    units = {} if asked.kind == "count" else {name: each for name, each in UNITS.items() if each.kind == asked.kind}
+    for power, rest in [(0, low), *_powers(low, NUMERALS)]:
+        exact = units.get(rest if power else word)  # before lower case: "kB/s" is not "kb/s"
+        if found := exact or next((each for each in units.values() if rest in each.words), None):
+            return found.scale * 10**power
+    nouns = {"FLOP": FLOP_WORDS, "count": asked.words, "money": ()}.get(asked.kind)
+    if nouns is None:
+        return None
+    prefixes = PREFIXES if asked.kind != "money" else NUMERALS | LETTERS
+    fitting = [power for power, rest in [(0, low), *_powers(low, prefixes)] if rest in nouns or (power and not rest)]
+    return Fraction(10 ** fitting[0]) if fitting else None
+
+
+def _powers(low: str, prefixes: dict[str, int]) -> list[tuple[int, str]]:
+    """Every power of ten that a word may begin with, and what follows it; the longest first."""
+    fitting = [each for each in sorted(prefixes, key=len, reverse=True) if low.startswith(each)]
+    return [(prefixes[each], low[len(each) :].strip()) for each in fitting]
 
 
 def _examples(asked: Unit) -> str:

@@ -47,9 +47,13 @@ def _same(name: str) -> Text:
 
 def _bytes() -> dict[str, Unit]:
     units = {"B": Unit(Text("bytes", "字节"), "bytes", Fraction(1), ("b", "byte", "bytes", "字节"))}
+    said = [("kilo", "kibi", "千"), ("mega", "mebi", "兆"), ("giga", "gibi", "吉"), ("tera", "tebi", "太")]
     for power, (decimal, binary) in enumerate(BINARY_OF.items(), start=1):
-        units[decimal] = Unit(_same(decimal), "bytes", Fraction(1000**power), (decimal.lower(),))
-        units[binary] = Unit(_same(binary), "bytes", Fraction(1024**power), (binary.lower(),))
+        ten, two, han = said[power - 1]
+        words = (decimal.lower(), f"{ten}byte", f"{ten}bytes", f"{han}字节")
+        units[decimal] = Unit(_same(decimal), "bytes", Fraction(1000**power), words)
+        words = (binary.lower(), f"{two}byte", f"{two}bytes")
+        units[binary] = Unit(_same(binary), "bytes", Fraction(1024**power), words)
     for power, prefix in enumerate(["", "k", "M", "G"]):
         word = f"{prefix}bit"
         units[word] = Unit(_same(word), "bytes", Fraction(1000**power, 8), (word.lower(), f"{word.lower()}s"))
@@ -59,27 +63,40 @@ def _bytes() -> dict[str, Unit]:
 
 _TIMES = {
     "µs": (Fraction(1, 10**6), ("us", "μs", "microseconds", "微秒")),  # NFKC turns the micro sign into the Greek letter
-    "ms": (Fraction(1, 1000), ("ms", "millisecond", "milliseconds", "毫秒")),
+    "ms": (Fraction(1, 1000), ("ms", "msec", "millisecond", "milliseconds", "毫秒")),
     "s": (Fraction(1), ("s", "sec", "second", "seconds", "秒")),
     "min": (Fraction(60), ("min", "mins", "minute", "minutes", "分钟", "分")),
-    "h": (Fraction(3600), ("h", "hr", "hour", "hours", "小时")),
+    "h": (Fraction(3600), ("h", "hr", "hrs", "hour", "hours", "小时", "个小时")),
 }
 UNITS: dict[str, Unit] = {
     **_bytes(),
     **{name: Unit(_same(name), "time", scale, words) for name, (scale, words) in _TIMES.items()},
     "days": Unit(Text("days", "天"), "time", Fraction(86400), ("d", "day", "days", "天", "日")),
+    "weeks": Unit(Text("weeks", "周"), "time", Fraction(7 * 86400), ("week", "weeks", "周", "星期", "个星期")),
     "%": Unit(_same("%"), "share", Fraction(1, 100), ("%", "percent", "per cent", "pct")),
-    "$": Unit(Text("dollars", "美元"), "money", Fraction(1), ("$", "usd", "dollar", "dollars", "美元")),
-    "kbit/s": Unit(_same("kbit/s"), "bit rate", Fraction(1000), ("kbit/s", "kbps", "kb/s", "kbits/s")),
+    "$": Unit(Text("dollars", "美元"), "money", Fraction(1), ("$", "usd", "dollar", "dollars", "美元", "美金", "刀")),
+    "cents": Unit(Text("cents", "美分"), "money", Fraction(1, 100), ("cent", "cents", "¢", "美分")),
+    "kbit/s": Unit(_same("kbit/s"), "bit rate", Fraction(1000), ("kbit/s", "kbps", "kb/s", "kbits/s", "kilobits/s")),
     "bit/s": Unit(_same("bit/s"), "bit rate", Fraction(1), ("bit/s", "bps", "bits/s")),
+    "Mbit/s": Unit(_same("Mbit/s"), "bit rate", Fraction(10**6), ("mbit/s", "mbps", "mb/s", "mbits/s", "megabits/s")),
+    "kB/s": Unit(_same("kB/s"), "bit rate", Fraction(8000), ("kilobytes/s",)),  # 8 bits each, a slip to be told
     **{
         name: Unit(_same(name), "FLOP", Fraction(10**power))
         for name, power in [("FLOP", 0), ("MFLOP", 6), ("GFLOP", 9), ("TFLOP", 12), ("PFLOP", 15)]
     },
-    "tokens/s": Unit(_same("token/s"), "tokens/s", Fraction(1), ("token/s", "tokens/s", "tok/s", "tps")),
+    "tokens/s": Unit(
+        _same("token/s"),
+        "tokens/s",
+        Fraction(1),
+        ("token/s", "tokens/s", "tok/s", "t/s", "tps", "个token/s", "个 token/s"),
+    ),
 }
+FLOP_WORDS = ("flop", "flops", "operations", "ops", "次", "次运算", "次浮点运算")
 NOUNS = {  # things that are counted: the names shown, and the words typed
-    "tokens": (Text("tokens", "个 token"), ("token", "tokens", "tok", "个", "词元", "令牌", "个token", "个 token")),
+    "tokens": (
+        Text("tokens", "个 token"),
+        ("token", "tokens", "tok", "toks", "个", "词元", "令牌", "个token", "个 token"),
+    ),
     "parameters": (
         Text("parameters", "个参数"),
         ("parameter", "parameters", "params", "param", "个参数", "参数", "个"),
@@ -87,7 +104,7 @@ NOUNS = {  # things that are counted: the names shown, and the words typed
     "images": (Text("images", "张图片"), ("image", "images", "张", "张图片", "张图", "图片")),
     "frames": (Text("frames", "帧"), ("frame", "frames", "帧")),
     "layers": (Text("layers", "层"), ("layer", "layers", "层")),
-    "GPUs": (Text("GPUs", "张 GPU"), ("gpu", "gpus", "张", "卡", "张gpu", "张 gpu", "张卡")),
+    "GPUs": (Text("GPUs", "张 GPU"), ("gpu", "gpus", "card", "cards", "块", "张", "卡", "张gpu", "张 gpu", "张卡")),
     "sequences": (Text("sequences", "条序列"), ("sequence", "sequences", "seqs", "条", "条序列", "序列", "路")),
     "positions": (Text("positions", "个位置"), ("position", "positions", "个", "位置", "个位置")),
     "tiles": (Text("tiles", "块"), ("tile", "tiles", "块", "个切片", "切片")),
@@ -98,7 +115,7 @@ NOUNS = {  # things that are counted: the names shown, and the words typed
     "adapters": (Text("adapters", "个适配器"), ("adapter", "adapters", "个", "适配器", "个适配器")),
     "steps": (Text("steps", "步"), ("step", "steps", "步")),
     "tokens per forward": (Text("tokens per pass", "token/次"), ("token", "tokens", "tokens per pass", "token/次")),
-    "times": (Text("times", "倍"), ("x", "times", "times faster", "倍")),
+    "times": (Text("times", "倍"), ("x", "*", "times", "times faster", "fold", "-fold", "倍")),
 }
 UNITS |= {noun: Unit(name, "count", Fraction(1), words) for noun, (name, words) in NOUNS.items()}
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 from course_lib.interview.record import Text
 from course_lib.interview.sums.problem import EXACT, ROUNDED, NearMiss, Problem
 from course_lib.interview.sums.reading import AnswerError, read_answer
-from course_lib.interview.sums.units import number, quantity
+from course_lib.interview.sums.units import UNITS, number, quantity
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ def judge_answer(problem: Problem, text: str) -> Verdict:
     if any(abs(value - answer) <= problem.tolerance * answer for value in readings):
         said = [quantity(answer, problem.unit, language) for language in ("en", "zh")]
         return Verdict(True, None, Text(f"Right: {said[0]}.", f"正确：{said[1]}。"))
+    if plain := _in_base_units(readings, problem):
+        return Verdict(False, None, plain, understood=False)
     met = [
         (_distance(value, slip), slip)
         for value in readings
@@ -45,6 +47,19 @@ def judge_answer(problem: Problem, text: str) -> Verdict:
         slip = min(met, key=lambda pair: pair[0])[1]
         return Verdict(False, slip.name, Text(f"Not quite: {slip.why.en}.", f"差一点：{slip.why.zh}。"))
     return Verdict(False, None, _too_far(min(readings, key=lambda value: abs(value - answer)) / answer))
+
+
+def _in_base_units(readings: tuple[Fraction, ...], problem: Problem) -> Text | None:
+    """What to say to the right number of bytes or FLOP where the answer is asked in GiB or TFLOP; None for another."""
+    answer, asked = Fraction(problem.answer), UNITS[problem.unit]
+    bare = [value / asked.scale for value in readings]
+    if asked.scale < 10**6 or not any(abs(value - answer) <= problem.tolerance * answer for value in bare):
+        return None
+    base = next(each for each in UNITS.values() if each.kind == asked.kind and each.scale == 1).name
+    return Text(
+        f"That many {base.en} it is. The question asks for {asked.name.en}: convert it, or write the unit behind it.",
+        f"按{base.zh}算是对的。题目要求的单位是 {asked.name.zh}：请换算，或在数后面写上单位。",
+    )
 
 
 def _meets(value: Fraction, slip: NearMiss, problem: Problem) -> bool:
