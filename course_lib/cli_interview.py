@@ -1,7 +1,6 @@
 """The interview verbs of `course`: drill, mock, progress, export, coverage of the question bank."""
 
 import argparse
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,9 +8,18 @@ from typing import Any
 
 LANGUAGES = ("en", "zh")
 DEPTHS = ("screen", "onsite", "staff")  # as in interview/record.py, which imports too much for `course --help`
-LINK = re.compile(
-    r"\[([^\[\]]+)\]\((?:#|https?:|\d\d_)(?:[^()\s]|\([^()\s]*\))*\)"
-)  # of Markdown; a terminal shows its text
+SAID = {
+    "en": {
+        "think": "Say your answer aloud, then press Enter (q ends): ",
+        "none": "{!r} is none of 1, 2, 3, 4, q",
+        "kept": "{} answered; everything is kept.",
+    },
+    "zh": {
+        "think": "先出声回答，再按回车（q 结束）：",
+        "none": "{!r} 不是 1、2、3、4、q 之一",
+        "kept": "已答 {} 题，全部保存。",
+    },
+}
 
 
 def add_interview_parsers(verbs: Any) -> None:
@@ -25,6 +33,7 @@ def add_interview_parsers(verbs: Any) -> None:
     drill.set_defaults(run=_drill)
     _add_mock_parser(verbs)
     progress = verbs.add_parser("progress", help="what is due and what is weak")
+    progress.add_argument("--language", choices=LANGUAGES, default="en", help="language of the text")
     progress.add_argument("--figure", type=Path, help="draw it as well, into this PNG file")
     progress.set_defaults(run=_progress)
     export = verbs.add_parser("export", help="the questions as an Anki package or as sheets to print")
@@ -61,28 +70,35 @@ def _add_mock_parser(verbs: Any) -> None:
 
 def practise(session: Any, language: str, ask: Callable[[str], str], say: Callable[[str], None] = print) -> None:
     """Ask what is due in a terminal until nothing is, or until the learner types q or ends the input."""
+    from course_lib.interview.drill import LABELS
     from course_lib.interview.schedule import next_times, say_time
-    from course_lib.interview.show import as_markdown
+    from course_lib.interview.show import WORDS, as_text
     from course_lib.interview.store import RATINGS
 
+    said, labels = SAID[language], LABELS[language]
     try:
         while waiting := session.queue():
             card, counts = waiting[0], session.counts()
-            say(f"\n{counts['due']} due, {counts['new']} new, {counts['done']} done")
-            say(f"{card.question.id}  {card.question.question[language]}")
-            if ask("Say your answer aloud, then press Enter (q ends): ").strip() == "q":
-                return
-            say(LINK.sub(r"\1", as_markdown(card.question, language)))
+            say("\n" + " · ".join(f"{counts[name]} {labels[name]}" for name in ("due", "new", "later", "done")))
+            if card.request:
+                say(labels["asked"].format(card.request.reason))
+            say(f"{card.question.id} · {WORDS[language][card.question.depth]} · {card.question.question[language]}")
+            if ask(said["think"]).strip() == "q":
+                break
+            say(f"\n{as_text(card.question, language)}\n")
             times = next_times(card, session.clock())
-            choices = ", ".join(f"{key} {name} ({say_time(times[key])})" for key, name in RATINGS.items())
+            choices = " · ".join(f"{key} {labels[key]} ({say_time(times[key], language)})" for key in RATINGS)
             while (answer := ask(f"{choices}: ").strip()) not in {*map(str, RATINGS), "q"}:
-                say(f"{answer!r} is none of 1, 2, 3, 4, q")
+                say(said["none"].format(answer))
             if answer == "q":
-                return
+                break
             session.rate(card, int(answer))
+        else:
+            say(labels["empty"])
+            return
     except (EOFError, KeyboardInterrupt):
-        return
-    say("Nothing is due.")
+        say("")  # the prompt is still on its line
+    say(said["kept"].format(session.done))
 
 
 def _drill(args: argparse.Namespace) -> int:
@@ -120,9 +136,12 @@ def _progress(args: argparse.Namespace) -> int:
         standing = read_standing()
     except StoreError as error:
         return _refuse(error)
-    print(say_progress(standing))
-    if args.figure is not None:
-        args.figure.write_bytes(png(draw_progress(standing)[0]))
+    print(say_progress(standing, args.language))
+    try:
+        if args.figure is not None:
+            args.figure.write_bytes(png(draw_progress(standing)[0]))
+    except OSError as error:
+        return _refuse(error)
     return 0
 
 

@@ -248,7 +248,24 @@ def test_the_terminal_drills(folder):
     assert saved() == [(ORDER[0].id, 3), (ORDER[1].id, 1)]
     page = "\n".join(said)
     assert ORDER[0].answer.en[:40] in page and "'7' is none of 1, 2, 3, 4, q" in page
-    assert "](" not in page and "https://" not in page  # links of Markdown are noise here
+    assert "](" not in page and "https://" not in page and "**" not in page  # marks of Markdown are noise here
+    assert page.count(ORDER[0].question.en) == 1 and said[-1] == "2 answered; everything is kept."
+
+
+def test_the_terminal_drills_in_chinese_throughout(folder):
+    said, prompts, answers = [], [], ["", "x", "3"]
+
+    def ask(prompt):
+        prompts.append(prompt)
+        return answers.pop(0) if answers else "q"
+
+    ReviewStore().request([ORDER[1].id], "模拟面试")
+    cli_interview.practise(Session("07"), "zh", ask, said.append)
+    assert "指定练习：模拟面试" in said[1] and ORDER[1].question.zh in said[2]
+    assert ORDER[1].answer.zh[:20] in said[3] and "60 秒回答" in said[3]
+    assert "'x' 不是 1、2、3、4、q 之一" in said and said[-1] == "已答 1 题，全部保存。"
+    assert "3 良好 (10 分钟)" in prompts[1]
+    assert not [each for each in prompts if "Enter" in each or "again" in each]
 
 
 def test_the_terminal_ends_with_the_input_and_when_nothing_is_due(folder):

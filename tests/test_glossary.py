@@ -58,6 +58,11 @@ def test_a_slip_gets_the_term_suggested(typo, meant):
 def test_part_of_a_name_is_enough_for_a_suggestion():
     assert "attention sink" in suggest("sink", TERMS)
     assert "attention sink" in suggest("汇聚", TERMS)
+    assert "multi-task learning" not in suggest("kl", TERMS)  # "multi-tas[k l]earning" begins no word there
+
+
+def test_an_abbreviation_people_say_is_found():
+    assert find_term("KL").term == "KL divergence"
 
 
 def test_nonsense_is_told_so():

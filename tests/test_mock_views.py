@@ -247,12 +247,14 @@ def test_the_static_page_is_the_same_whatever_the_log_holds(monkeypatch):
 
 
 def test_a_report_is_markdown_and_a_figure(monkeypatch):
-    with pytest.raises(ValueError, match="none yet; start one with mock"):
+    with pytest.raises(ValueError, match="no mock interview yet, so there is no report; start one with mock"):
         mock_report()
     to_report(view())
     pages, figures = [], []
     monkeypatch.setattr(module, "display", lambda page: pages.append(page.data))
     monkeypatch.setattr(module, "show", lambda figure, alt: figures.append(alt))
+    with pytest.raises(ValueError, match="no mock interview 'x'; there are 2"):
+        mock_report("x")
     mock_report(language="zh")
     assert pages[0].startswith("### ") and "模拟面试" in pages[0] and len(figures) == 1
 

@@ -20,6 +20,7 @@ from course_lib.interview.schedule import Card, cards_of, next_times, queue, say
 from course_lib.interview.show import WORDS, as_html
 from course_lib.interview.store import RATINGS, Review, ReviewStore, StoreError
 
+ROW = {"align_items": "center", "flex_flow": "row wrap"}
 MINUTES = 20.0  # a day, for the plan
 LABELS = {
     "en": {1: "again", 2: "hard", 3: "good", 4: "easy", "due": "due", "new": "new", "later": "later", "done": "done"}
@@ -147,7 +148,7 @@ class DrillView:
         options = [(name, code) for code, name in LANGUAGES.items()]
         self.language = widgets.ToggleButtons(options=options, value=language, style={"button_width": "6em"})
         self.language.observe(lambda _: self.draw(), "value")
-        bar = widgets.HBox([self.reveal, *self.ratings.values(), self.language], layout={"flex_flow": "row wrap"})
+        bar = widgets.HBox([self.reveal, *self.ratings.values(), self.language], layout=ROW)
         self.widget = widgets.VBox([self.status, bar, self.notice, self.page])
         self.advance()
 

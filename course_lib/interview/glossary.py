@@ -60,7 +60,8 @@ def suggest(name: str, terms: list[Term]) -> list[str]:
         for each in term.names:
             keys.setdefault(_key(each), term.term)
     wanted = _key(name)
-    holding = [key for key in keys if wanted and wanted in key]
+    parts = {_key(name): _parts(name) for term in terms for name in term.names}
+    holding = [key for key in keys if wanted and any(part.startswith(wanted) for part in parts[key])]
     close = difflib.get_close_matches(wanted, keys, n=NEAR, cutoff=0.7)
     return list(dict.fromkeys(keys[key] for key in [*close, *sorted(holding, key=len)]))[:NEAR]
 
@@ -85,6 +86,11 @@ def as_markdown(term: Term) -> str:
 def _term(row: dict[str, str]) -> Term:
     aliases = tuple(each.strip() for each in row["aliases"].split(";") if each.strip())
     return Term(row["term"], row["zh"], Text(row["definition"], row["definition_zh"]), row["lesson"], aliases)
+
+
+def _parts(name: str) -> list[str]:
+    """The key of a name from each of its words on; every Han character may begin a word."""
+    return [_key(name[found.start() :]) for found in re.finditer(r"(?<![^\W_])\w|[\u4e00-\u9fff]", name)]
 
 
 def _key(name: str) -> str:

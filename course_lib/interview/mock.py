@@ -68,8 +68,9 @@ def mock_report(id: str | None = None, language: str = "en") -> None:
     mocks, notes = read_mocks(ReviewStore())
     chosen = [each for each in mocks if id in (None, each.id)]
     if not chosen:
-        have = ", ".join(each.id for each in mocks) or "none yet; start one with mock()"
-        raise ValueError(f"no mock interview {id or ''}: there are {have}")
+        if not mocks:
+            raise ValueError("no mock interview yet, so there is no report; start one with mock()")
+        raise ValueError(f"no mock interview {id!r}; there are {', '.join(each.id for each in mocks)}")
     report = make_report(chosen[-1], mocks, Material(), language)
     display(Markdown("\n\n".join([*notes, as_markdown(report)])))
     show(draw_profile(outcome(chosen[-1].state))[0], ALT)

@@ -93,6 +93,21 @@ def as_markdown(question: Question, language: str = "en", *, parts: tuple[str, .
     return "\n\n".join(lines)
 
 
+def as_text(question: Question, language: str = "en") -> str:
+    """The whole answer for a terminal: no marks of Markdown, no addresses, formulas as they are written."""
+    words, parts = WORDS[language], []
+    for title, entries in blocks(question, language, PARTS):
+        cited = [[cite(each, question, language)[0] for each in entry.evidence] for entry in entries]
+        texts = [
+            f"{' '.join(filter(None, entry[:2]))}{in_brackets(references, language)}"
+            for entry, references in zip(entries, cited, strict=True)
+        ]
+        parts.append("\n".join([title, *(f"  - {text}" if len(texts) > 1 else f"  {text}" for text in texts)]))
+    if question.exercise is not None:
+        parts.append(words["exercise"].format(question.exercise))
+    return "\n\n".join(parts)
+
+
 def as_html(question: Question, language: str = "en", *, revealed: bool = True, in_lesson: bool = True) -> str:
     """The same page as HTML: the question alone, or with its whole answer.
 
