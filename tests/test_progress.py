@@ -58,13 +58,35 @@ def test_what_comes_due_on_each_day():
 
 def test_the_text():
     text = say_progress(STANDING)
-    assert text.startswith("3 of 6 due now; 1 known, 1 learning, 3 weak, 1 not met\nnext in 5 min; 2 more in 7 days")
+    assert text.startswith("3 of 6 due now; 1 known, 1 learning, 3 weak, 1 not met\nnext in 5 min; 2 due within 7 days")
     assert "Q005  lesson 02  asked for: mock: no number;" in text
-    assert "Q004  lesson 01  last time hard, again 1 of 2;" in text
+    assert "Q004  lesson 01  last time hard, forgotten 1 of 2;" in text
     assert "reviews of Q999" in text
     assert "and 2 more" in say_progress(STANDING, listed=1)
     rows = [line.split() for line in text.splitlines() if line.startswith("    0")]
     assert rows == [["01", "0", "1", "1", "1"], ["02", "1", "0", "2", "0"]]
+
+
+def test_the_text_in_chinese_has_the_same_numbers_and_no_english():
+    text = say_progress(STANDING, "zh")
+    assert text.startswith(
+        "现在到期 3 题，共 6 题；1 已掌握、1 学习中、3 薄弱、1 未见过\n下一题在5 分钟后；7 天内到期 2 题"
+    )
+    assert "Q004  第 01 课  上次：困难，忘记 1 次，共 2 次；" in text and PATTERN.question.zh in text
+    assert not [word for word in ("due", "weak", "lesson", "next", "last") if word in text]
+    columns = [line.split() for line in text.splitlines() if line.startswith("    ") and line.split()[0].isdigit()]
+    assert columns == [["01", "0", "1", "1", "1"], ["02", "1", "0", "2", "0"]]
+
+
+def test_a_long_question_is_wrapped_and_not_cut():
+    lines = say_progress(STANDING).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert PATTERN.question.en in " ".join(line.strip() for line in lines)
+
+
+def test_an_unknown_language_is_refused():
+    with pytest.raises(ValueError, match="language 'de' is not in the bank; try one of en, zh"):
+        progress("de")
 
 
 def test_the_figure_shows_the_same_numbers():
@@ -125,3 +147,9 @@ def test_the_command_says_what_to_do_when_the_folder_is_no_folder(folder, monkey
     monkeypatch.setenv("COURSE_DATA", str(folder / "file"))
     assert cli.main(["progress"]) == 1
     assert "COURSE_DATA" in capsys.readouterr().err
+
+
+def test_a_figure_that_cannot_be_written_is_said_in_one_line(folder, capsys):
+    assert cli.main(["progress", "--language", "zh", "--figure", str(folder / "no" / "folder.png")]) == 1
+    out, err = capsys.readouterr()
+    assert "现在到期" in out and "No such file" in err

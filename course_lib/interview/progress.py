@@ -3,18 +3,33 @@
 import os
 from collections import Counter
 from datetime import datetime, timedelta
+from textwrap import wrap
 from typing import Any, NamedTuple
+from unicodedata import east_asian_width
 
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
+from course_lib.interview.drill import LABELS
 from course_lib.interview.questions import load_questions
 from course_lib.interview.schedule import Card, cards_of, say_time, strangers, utc_now
-from course_lib.interview.store import RATINGS, ReviewStore
+from course_lib.interview.store import ReviewStore
 from course_lib.lesson.figures import COLOURS, show
 
 DAYS_AHEAD = 14
 STATES = ("known", "learning", "weak", "not met")
+WORDS = {
+    "en": dict(zip(STATES, STATES, strict=True))
+    | {"due": "{} of {} due now; {}", "next": "next in {}; {} due within 7 days"}
+    | {"weak:": "Weak:", "more": "  and {} more", "lesson": "lesson", "asked": "asked for: {};"}
+    | {"last": "last time {}, forgotten {} of {};"}
+    | {"gone": "Kept, but no longer in the bank: reviews of {}"},
+    "zh": dict(zip(STATES, ("已掌握", "学习中", "薄弱", "未见过"), strict=True))
+    | {"due": "现在到期 {} 题，共 {} 题；{}", "next": "下一题在{}后；7 天内到期 {} 题"}
+    | {"weak:": "薄弱：", "more": "  还有 {} 题", "lesson": "课", "asked": "指定练习：{}；"}
+    | {"last": "上次：{}，忘记 {} 次，共 {} 次；"}
+    | {"gone": "题库中已没有、但保留着记录的题：{}"},
+}
 _FILL = {
     "known": (COLOURS[2], ""),
     "learning": (COLOURS[3], "//"),
@@ -34,15 +49,20 @@ class Standing(NamedTuple):
     notice: str
 
 
-def progress() -> None:
-    """Show what is due and weak in a notebook: text and a figure. With COURSE_STATIC=1 it only says so."""
+def progress(language: str = "en") -> None:
+    """Show what is due and weak in a notebook: text and a figure. With COURSE_STATIC=1 it only says so.
+
+    language: "en" or "zh", of the text; ValueError for another. The figure is in English.
+    """
+    if language not in WORDS:
+        raise ValueError(f"language {language!r} is not in the bank; try one of {', '.join(WORDS)}")
     if os.environ.get("COURSE_STATIC") == "1":
         display(
             Markdown("**Progress**, live in JupyterLab: what is due, what is weak, and how far each lesson has come.")
         )
         return
     standing = read_standing()
-    print(say_progress(standing))
+    print(say_progress(standing, language))
     figure, _ = draw_progress(standing)
     show(figure, "Left: questions of each lesson by state. Right: questions that come due on each of the next days.")
 
@@ -64,31 +84,30 @@ def state_of(card: Card) -> str:
     return "learning" if card.learning else "known"
 
 
-def say_progress(standing: Standing, *, listed: int = 10) -> str:
+def say_progress(standing: Standing, language: str = "en", *, listed: int = 10) -> str:
     """The standing as text; at most `listed` weak questions by name."""
-    cards, now = standing.cards, standing.now
+    cards, now, words = standing.cards, standing.now, WORDS[language]
     due = [card for card in cards if card.due is not None and card.due <= now]
     counts = Counter(map(state_of, cards))
     lines = [standing.notice] if standing.notice else []
-    lines.append(f"{len(due)} of {len(cards)} due now; " + ", ".join(f"{counts[state]} {state}" for state in STATES))
+    said = (", " if language == "en" else "、").join(f"{counts[state]} {words[state]}" for state in STATES)
+    lines.append(words["due"].format(len(due), len(cards), said))
     seen = sorted(card.due for card in cards if not card.new and card.due > now)
     if seen:
-        lines.append(
-            f"next in {say_time(seen[0] - now)}; {sum(at <= now + timedelta(days=7) for at in seen)} more in 7 days"
-        )
+        soon = sum(at <= now + timedelta(days=7) for at in seen)
+        lines.append(words["next"].format(say_time(seen[0] - now, language), soon))
     weak = sorted((card for card in cards if card.weak), key=lambda card: (-card.lapses, card.recall(now)))
-    lines += ["", "Weak:"] if weak else []
-    lines += [
-        f"  {card.question.id}  lesson {card.question.lesson}  {_why(card)}  {card.question.question.en}"
-        for card in weak[:listed]
-    ]
-    lines += [f"  and {len(weak) - listed} more"] if len(weak) > listed else []
-    lines += ["", f"lesson  {'  '.join(f'{state:>9}' for state in STATES)}"]
-    lines += [
-        f"{lesson:>6}  {'  '.join(f'{row[state]:>9}' for state in STATES)}" for lesson, row in by_lesson(cards).items()
-    ]
+    lines += ["", words["weak:"]] if weak else []
+    for card in weak[:listed]:
+        lesson = words["lesson"], card.question.lesson
+        where = " ".join(lesson if language == "en" else ("第", *lesson[::-1]))
+        lines.append(f"  {card.question.id}  {where}  {_why(card, language)}")
+        lines += wrap(card.question.question[language], 88, initial_indent="    ", subsequent_indent="    ")
+    lines += [words["more"].format(len(weak) - listed)] if len(weak) > listed else []
+    lines += ["", _row(words["lesson"], [words[state] for state in STATES])]
+    lines += [_row(lesson, [str(row[state]) for state in STATES]) for lesson, row in by_lesson(cards).items()]
     if standing.strangers:
-        lines.append(f"\nKept, but no longer in the bank: reviews of {', '.join(standing.strangers)}")
+        lines += ["", words["gone"].format(", ".join(standing.strangers))]
     return "\n".join(lines)
 
 
@@ -134,7 +153,17 @@ def draw_progress(standing: Standing) -> tuple[Figure, Any]:
     return fig, (left, right)
 
 
-def _why(card: Card) -> str:
+def _why(card: Card, language: str) -> str:
+    words = WORDS[language]
     if card.request is not None:
-        return f"asked for: {card.request.reason};"
-    return f"last time {RATINGS[card.reviews[-1].rating]}, again {card.lapses} of {len(card.reviews)};"
+        return words["asked"].format(card.request.reason)
+    last = LABELS[language][card.reviews[-1].rating]
+    return words["last"].format(last, card.lapses, len(card.reviews))
+
+
+def _row(lesson: str, values: list[str]) -> str:
+    """One line of the table; a Han character is two columns wide."""
+    wide = [sum(east_asian_width(letter) == "W" for letter in value) for value in (lesson, *values)]
+    return f"{lesson:>{6 - wide[0]}}  " + "  ".join(
+        f"{value:>{9 - extra}}" for value, extra in zip(values, wide[1:], strict=True)
+    )
