@@ -149,6 +149,15 @@ def test_log_probabilities_are_a_right_repair_too():
     assert judge(case, edited(case.source, edits)).passed
 
 
+def test_switching_back_in_the_training_loop_is_a_right_repair_too():
+    case = find_case("10")
+    edits = (
+        ("    return (model(x).argmax", "    model.eval()\n    return (model(x).argmax"),
+        ("        x, labels = make_data(64", "        model.train()\n        x, labels = make_data(64"),
+    )
+    assert judge(case, edited(case.source, edits)).passed
+
+
 def test_there_are_enough_cases_and_numbers_follow():
     assert len(CASES) >= 12
     assert [case.number for case in CASES] == [f"{k:02d}" for k in range(1, len(CASES) + 1)]
