@@ -302,7 +302,7 @@ def test_a_whole_interview_in_a_terminal(monkeypatch):
 
 def test_marks_that_do_not_fit_are_asked_again(monkeypatch):
     _, text = course(monkeypatch, ["", "1", "013", "x", "0 1,2", "q"])
-    assert text.count("type 3 digits, each 0, 1 or 2") == 3
+    assert text.count("digits wanted: 3, each 0, 1 or 2") == 3
     (mock,) = unfinished(ReviewStore())
     assert list(mock.state.facts.values())[0].marks == {"definition": 0, "limits": 1, "number": 2}
 

@@ -14,7 +14,7 @@ from course_lib.interview.rounds.choice import check_request
 from course_lib.interview.rounds.clock import say_clock
 from course_lib.interview.rounds.page import Material, MissingMaterial, Page, page_of
 from course_lib.interview.rounds.project import FIELDS, TINY_VLM, field
-from course_lib.interview.rounds.report import as_text, make_report, say_past
+from course_lib.interview.rounds.report import as_text, make_report, say_pair, say_past
 from course_lib.interview.rounds.rubric import DIMENSIONS
 from course_lib.interview.rounds.session import Mock, MockSession, last_form, read_mocks, resume, start, unfinished
 from course_lib.interview.rounds.words import REPORT_WORDS, TERMINAL_WORDS, VIEW_WORDS
@@ -121,7 +121,8 @@ class Terminal:
     def read_marks(self, dimensions: tuple[str, ...]) -> dict[str, int]:
         """One digit a dimension."""
         for name in dimensions:
-            self.say(f"  {DIMENSIONS[name].title[self.language]}: {DIMENSIONS[name].earns[self.language]}")
+            title, earns = DIMENSIONS[name].title[self.language], DIMENSIONS[name].earns[self.language]
+            self.say(f"  {say_pair(title, earns, self.language)}")
         names = " ".join(DIMENSIONS[name].title[self.language] for name in dimensions)
         while True:
             typed = self.prompt(self.words["marks"].format(names))

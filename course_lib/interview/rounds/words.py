@@ -163,7 +163,7 @@ TERMINAL_WORDS = {
         "code": "Write it in {}\nEnter runs the tests, h hands in: ",
         "running": "running the tests ...",
         "marks": "marks 0 1 2 for {}: ",
-        "bad_marks": "{!r}: type {} digits, each 0, 1 or 2",
+        "bad_marks": "{!r}: digits wanted: {}, each 0, 1 or 2",
         "project": "o your own project, t the course's tiny VLM (the clock waits): ",
         "bad_project": "{!r} is neither o nor t",
         "paused": "Paused. Enter goes on: ",
