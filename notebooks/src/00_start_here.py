@@ -168,7 +168,7 @@ r"""
 
 | you have | do |
 | --- | --- |
-| an evening | all of it, exercises included: 45 to 75 minutes a lesson |
+| an evening | all of it, exercises included: one to two hours a lesson, as its first lines say |
 | a workshop of 45 minutes | the explorer on the projector, one exercise, bets before each wrong answer |
 | 15 minutes before the interview | the question, the table in symbols, the wrong answers, the card |
 
