@@ -73,7 +73,7 @@ def practise(session: Any, language: str, ask: Callable[[str], str], say: Callab
     from course_lib.interview.drill import LABELS
     from course_lib.interview.schedule import next_times, say_time
     from course_lib.interview.show import WORDS, as_text
-    from course_lib.interview.store import RATINGS
+    from course_lib.learner.tables import RATINGS
 
     said, labels = SAID[language], LABELS[language]
     try:
@@ -104,7 +104,7 @@ def practise(session: Any, language: str, ask: Callable[[str], str], say: Callab
 def _drill(args: argparse.Namespace) -> int:
     from course_lib.interview.drill import Session
     from course_lib.interview.plan import say_plan
-    from course_lib.interview.store import StoreError
+    from course_lib.learner.store import StoreError
 
     try:
         session = Session(args.lesson, depth=args.depth, days=args.days, minutes=args.minutes)
@@ -119,7 +119,7 @@ def _drill(args: argparse.Namespace) -> int:
 def _mock(args: argparse.Namespace) -> int:
     from course_lib.interview.mock_terminal import run_mock
     from course_lib.interview.rounds.session import NotNow
-    from course_lib.interview.store import StaleMock, StoreError
+    from course_lib.learner.store import StaleMock, StoreError
 
     try:
         return run_mock(args, input, print)
@@ -129,7 +129,7 @@ def _mock(args: argparse.Namespace) -> int:
 
 def _progress(args: argparse.Namespace) -> int:
     from course_lib.interview.progress import draw_progress, read_standing, say_progress
-    from course_lib.interview.store import StoreError
+    from course_lib.learner.store import StoreError
     from course_lib.lesson.figures import png
 
     try:

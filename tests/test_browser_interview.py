@@ -15,7 +15,7 @@ import test_browser as browser
 from course_lib import lab
 from course_lib.interview.drill import choose_questions
 from course_lib.interview.schedule import by_priority, cards_of
-from course_lib.interview.store import ReviewStore
+from course_lib.learner.store import ReviewStore
 
 pytestmark = browser.pytestmark
 expect = browser.playwright.expect

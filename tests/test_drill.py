@@ -15,7 +15,7 @@ from course_lib.interview.drill import DrillView, Session, choose_questions, dri
 from course_lib.interview.questions import load_questions as read_questions
 from course_lib.interview.record import DEPTHS
 from course_lib.interview.schedule import by_priority, cards_of
-from course_lib.interview.store import FILE, Review, ReviewStore, StoreError, add_to_drill
+from course_lib.learner.store import FILE, Review, ReviewStore, StoreError, add_to_drill
 
 load_questions = functools.cache(read_questions)  # with types checked, reading the bank takes most of a second
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)

@@ -12,7 +12,7 @@ FILES = sorted((ROOT / "course_lib").rglob("*.py"))
 # A room may import the rooms before it. Rooms on one line do not know each other.
 LAYERS = [
     ["compat"],
-    ["data", "models", "losses", "metrics"],
+    ["data", "models", "losses", "metrics", "learner"],
     ["training", "explain"],
     ["lesson"],
     ["exercises", "clinic"],

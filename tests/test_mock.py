@@ -28,7 +28,7 @@ from course_lib.interview.rounds.session import MockSession, NotNow, last_form, 
 from course_lib.interview.rounds.state import Node
 from course_lib.interview.rounds.words import PAGE_WORDS, REPORT_WORDS, TERMINAL_WORDS, VIEW_WORDS
 from course_lib.interview.schedule import cards_of, queue
-from course_lib.interview.store import MockEvent, Request, Review, ReviewStore, StaleMock, StoreError
+from course_lib.learner.store import MockEvent, Request, Review, ReviewStore, StaleMock, StoreError
 from course_lib.lesson.exercises import judge
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
@@ -357,7 +357,7 @@ def test_a_pause_stops_the_clock_until_it_is_resumed(session, store, clock):
 KILLED = """
 import os, signal, sys
 from course_lib.interview.rounds.session import MockSession, unfinished
-from course_lib.interview.store import ReviewStore
+from course_lib.learner.store import ReviewStore
 store = ReviewStore()
 session = MockSession(store, unfinished(store)[0].id)
 session.reveal()

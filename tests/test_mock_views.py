@@ -19,7 +19,7 @@ from course_lib.interview.questions import load_questions
 from course_lib.interview.rounds import choice, coding
 from course_lib.interview.rounds.page import Material
 from course_lib.interview.rounds.session import read_mocks, unfinished
-from course_lib.interview.store import ReviewStore, StoreError
+from course_lib.learner.store import ReviewStore, StoreError
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 bank = functools.cache(load_questions)

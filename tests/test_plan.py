@@ -20,7 +20,7 @@ from course_lib.interview.plan import (
 )
 from course_lib.interview.questions import load_questions
 from course_lib.interview.schedule import by_priority, cards_of
-from course_lib.interview.store import Request, Review
+from course_lib.learner.store import Request, Review
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 PATTERN = load_questions()[0]

@@ -22,7 +22,7 @@ from course_lib.interview.progress import (
 )
 from course_lib.interview.questions import load_questions
 from course_lib.interview.schedule import cards_of
-from course_lib.interview.store import Request, Review, ReviewStore
+from course_lib.learner.store import Request, Review, ReviewStore
 
 matplotlib.use("Agg")
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -18,7 +18,7 @@ from course_lib.interview.schedule import (
     say_time,
     strangers,
 )
-from course_lib.interview.store import Request, Review
+from course_lib.learner.store import Request, Review
 
 NOW = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)

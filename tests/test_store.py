@@ -6,15 +6,17 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from course_lib.interview import store as store_module
-from course_lib.interview.store import (
+from course_lib.learner import store as store_module
+from course_lib.learner.store import (
     FILE,
     MockEvent,
+    Note,
     Review,
     ReviewStore,
     StaleMock,
@@ -99,7 +101,7 @@ KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from course_lib.interview.store import Review, ReviewStore
+from course_lib.learner.store import Review, ReviewStore
 store = ReviewStore(Path(sys.argv[1]))
 for number in range(int(sys.argv[2])):
     store.add(Review(f"Q{number:03}", 3, datetime(2026, 3, 1, 9, number, tzinfo=UTC)))
@@ -150,6 +152,63 @@ def test_kernels_at_once_lose_no_rating(tmp_path):
     assert ReviewStore(tmp_path).reviews() == [*reviews(25), *reviews(25, 100), *reviews(25, 200)]
 
 
+# --- clocks that are wrong, and rows that the course did not write --------------------------------------------------
+
+
+def test_a_clock_in_another_millennium_is_refused_and_nothing_is_written(tmp_path):
+    store = filled(tmp_path)
+    for year in (1970, 9999):
+        with pytest.raises(ValueError, match=f"the clock says {year}-03-01 09:00.*set the date and time"):
+            store.add(Review("Q001", 3, START.replace(year=year)))
+    assert ReviewStore(tmp_path).reviews() == reviews(3)
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59+00:00", "2026-03-01T09:00:00", "yesterday", "", b"\xff", 12.5])
+@pytest.mark.parametrize("table", ["reviews", "requests", "mock_events", "notes"])
+def test_a_row_with_another_time_is_passed_over_in_words_and_stays(tmp_path, table, at):
+    store = filled(tmp_path)
+    store.request(["Q001"], "weak")
+    store.add_mock_event(mock_event(0))
+    store.add_note(Note("check", "07.1", START, "{}"))
+    row = {"reviews": ("Q9", 3, at, 1.0), "requests": ("Q9", "weak", at), "mock_events": ("a", 1, at, "{}")}
+    store._append(table, [row.get(table, ("check", "07.2", at, "{}"))])
+    again = ReviewStore(tmp_path)
+    assert again.reviews() == reviews(3) and [each.question for each in again.requests()] == ["Q001"]
+    assert again.mock_events() == {"a": [mock_event(0)]} and [each.subject for each in again.notes()] == ["07.1"]
+    assert "1 of " in again.notice and f"rows of {table} in {again.path} are passed over" in again.notice
+    assert repr(at) in again.notice and "They stay in the file" in again.notice
+    with closing(sqlite3.connect(store.path)) as connection:
+        assert connection.execute(f"SELECT count(*) FROM {table} WHERE at = ?", (at,)).fetchone() == (1,)
+
+
+@pytest.mark.parametrize("row", [("check", "07.1", "{"), ("check", "07.1", "[1]"), ("check", "07.1", b"\x00")])
+def test_a_note_that_is_no_object_is_passed_over(tmp_path, row):
+    store = ReviewStore(tmp_path)
+    store._append("notes", [(*row[:2], START.isoformat(), row[2])])
+    assert store.notes() == [] and "1 of 1 rows of notes" in store.notice
+
+
+def test_a_home_that_does_not_exist_is_refused_in_words(monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", "~nobody-of-this-name/course")
+    with pytest.raises(StoreError, match="COURSE_DATA is '~nobody-of-this-name/course'.*name a folder of yours"):
+        ReviewStore()
+
+
+# --- files in other hands -------------------------------------------------------------------------------------------
+
+
+def test_a_locked_file_says_that_it_is_locked_and_by_what_kind_of_thing(tmp_path, monkeypatch):
+    store = filled(tmp_path)
+    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="is locked.*kernel.*database browser.*Close it, or wait") as error:
+            store.add(reviews(4)[-1])
+    assert "writable" not in str(error.value)
+    store.add(reviews(4)[-1])
+    assert ReviewStore(tmp_path).reviews() == reviews(4)
+
+
 # --- damaged files --------------------------------------------------------------------------------------------------
 
 
@@ -163,7 +222,7 @@ def test_a_file_that_is_no_database_is_kept_aside(tmp_path, content):
     store = ReviewStore(tmp_path)
     (kept,) = aside(tmp_path)
     assert kept.read_bytes() == content
-    assert str(kept) in store.notice and "0 reviews and 0 requests could be read" in store.notice
+    assert str(kept) in store.notice and "0 reviews, 0 requests and 0 notes could be read" in store.notice
     store.add(reviews(1)[0])
     assert ReviewStore(tmp_path).reviews() == reviews(1)
     assert ReviewStore(tmp_path).notice == ""
@@ -189,7 +248,7 @@ def test_what_can_be_read_of_a_damaged_file_is_carried_over(tmp_path):
     assert kept.read_bytes() == damaged
     saved = repaired.reviews()
     assert 700 <= len(saved) < 900  # a page holds about 80
-    assert f"{len(saved)} reviews and 1 requests could be read" in repaired.notice
+    assert f"{len(saved)} reviews, 1 requests and 0 notes could be read" in repaired.notice
     assert set(saved) <= set(reviews(900))
     assert [each.question for each in repaired.requests()] == ["Q001"]
     assert saved[0] == reviews(900)[0] and saved[-1] == reviews(900)[-1]  # from both sides of the damage
@@ -284,7 +343,7 @@ def test_a_file_of_a_newer_course_is_left_alone(tmp_path):
     store = filled(tmp_path)
     with sqlite3.connect(store.path) as connection:
         connection.execute("PRAGMA user_version = 9")
-    with pytest.raises(StoreError, match="has format 9, this course knows 2.*Update the course"):
+    with pytest.raises(StoreError, match="has format 9, this course knows 3.*Update the course"):
         ReviewStore(tmp_path)
 
 
@@ -317,7 +376,7 @@ def test_a_file_from_before_mock_interviews_is_brought_up_to_date_and_loses_noth
     store.add_mock_event(mock_event(0))
     assert ReviewStore(tmp_path).mock_events() == {"a": [mock_event(0)]}
     with sqlite3.connect(store.path) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         for statement in ("DELETE FROM mock_events", "UPDATE mock_events SET number = 7", "DELETE FROM requests"):
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):
                 connection.execute(statement)
@@ -352,4 +411,4 @@ def test_events_of_a_damaged_file_are_carried_over(tmp_path):
     repaired = ReviewStore(tmp_path)
     saved = repaired.mock_events()["a"]
     assert 300 < len(saved) < 900 and saved[:300] == [mock_event(number) for number in range(300)]
-    assert f"{len(saved)} mock events, 0 reviews and 0 requests could be read" in repaired.notice
+    assert f"{len(saved)} mock events, 0 reviews, 0 requests and 0 notes could be read" in repaired.notice

@@ -22,8 +22,9 @@ from course_lib.interview.rounds.profile import ALT, draw_profile
 from course_lib.interview.rounds.report import as_markdown, make_report
 from course_lib.interview.rounds.script import COUNTS, MINUTES, TITLES, Script
 from course_lib.interview.rounds.session import read_mocks
-from course_lib.interview.schedule import cards_of, utc_now
-from course_lib.interview.store import ReviewStore
+from course_lib.interview.schedule import cards_of
+from course_lib.learner.clock import utc_now
+from course_lib.learner.store import ReviewStore
 from course_lib.lesson.figures import show
 
 

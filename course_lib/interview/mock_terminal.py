@@ -18,9 +18,9 @@ from course_lib.interview.rounds.report import as_text, make_report, say_pair, s
 from course_lib.interview.rounds.rubric import DIMENSIONS
 from course_lib.interview.rounds.session import Mock, MockSession, last_form, read_mocks, resume, start, unfinished
 from course_lib.interview.rounds.words import REPORT_WORDS, TERMINAL_WORDS, VIEW_WORDS
-from course_lib.interview.schedule import utc_now
 from course_lib.interview.show import cite, in_brackets
-from course_lib.interview.store import ReviewStore, data_folder
+from course_lib.learner.clock import utc_now
+from course_lib.learner.store import ReviewStore, data_folder
 
 Ask = Callable[[str], str]
 Say = Callable[[str], None]

@@ -28,7 +28,7 @@ from course_lib.interview.rounds.report import as_html, make_report, say_pair, s
 from course_lib.interview.rounds.script import TITLES, Script
 from course_lib.interview.rounds.session import MockSession, NotNow, last_form, read_mocks, resume, start, unfinished
 from course_lib.interview.rounds.words import REPORT_WORDS, VIEW_WORDS
-from course_lib.interview.store import ReviewStore, StaleMock, StoreError
+from course_lib.learner.store import ReviewStore, StaleMock, StoreError
 from course_lib.lesson.figures import png
 
 IDLE = 3 * 3600.0  # seconds without a click after which the clock's display stops; the clock itself goes on

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from course_lib.interview.drill import LABELS
 from course_lib.interview.questions import load_questions
-from course_lib.interview.schedule import Card, cards_of, say_time, strangers, utc_now
-from course_lib.interview.store import ReviewStore
+from course_lib.interview.schedule import Card, cards_of, say_time, strangers
+from course_lib.learner.clock import utc_now
+from course_lib.learner.store import ReviewStore
 from course_lib.lesson.figures import COLOURS, show
 
 DAYS_AHEAD = 14

@@ -8,12 +8,13 @@ computed from the log, without the library's random fuzz, so two kernels see the
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import fsrs
 
 from course_lib.interview.record import DEPTHS, Question
-from course_lib.interview.store import RATINGS, Request, Review
+from course_lib.learner.store import Request, Review
+from course_lib.learner.tables import RATINGS
 
 AHEAD = timedelta(minutes=20)
 """A card on a learning step that ends within this time is asked early when nothing else is left."""
@@ -129,11 +130,6 @@ def say_time(span: timedelta, language: str = "en") -> str:
     if seconds < 3600:
         return f"{max(1, round(seconds / 60))} {minute}"
     return f"{round(seconds / 3600)} {hour}" if seconds < 86400 else f"{round(seconds / 86400)} {day}"
-
-
-def utc_now() -> datetime:
-    """This moment, in UTC: the only zone that FSRS takes."""
-    return datetime.now(UTC)
 
 
 def _card(question: Question, reviews: list[Review], request: Request | None) -> Card:

@@ -19,9 +19,9 @@ from course_lib.interview.rounds.project import check_form
 from course_lib.interview.rounds.rubric import check_marks
 from course_lib.interview.rounds.script import Script, read_script
 from course_lib.interview.rounds.state import Event, State, read_event, replay
-from course_lib.interview.schedule import utc_now
-from course_lib.interview.store import MockEvent, ReviewStore, add_to_drill
 from course_lib.interview.sums.verdict import Verdict, judge_answer
+from course_lib.learner.clock import utc_now
+from course_lib.learner.store import MockEvent, ReviewStore, add_to_drill
 from course_lib.lesson.exercises import Verdict as CodeVerdict
 
 ATTEMPTS = 2  # answers to a sum that could be read

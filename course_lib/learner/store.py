@@ -1,10 +1,10 @@
-"""Reviews on disk: one SQLite file in the user's data folder, into which every rating goes before the next question.
+"""What the learner did, on disk: one SQLite file in the user's data folder, written before the next question appears.
 
-The file is a log. Reviews, requests and the events of mock interviews are only ever appended (triggers refuse anything
-else), each in a transaction of its own, and the state of a card is computed from the log, so there is no second copy
-that could disagree. Every call opens the file, does one thing and closes it: two kernels can practise at once
-(write-ahead log, busy timeout), and a kernel that is killed loses nothing that was rated. A damaged file is moved
-aside, never overwritten; what SQLite can still read of it is carried over.
+The file is a log. Reviews, requests, events of mock interviews and notes of lessons are only ever appended (triggers
+refuse anything else), each in a transaction of its own, and the state of a card is computed from the log, so there is
+no second copy that could disagree. Every call opens the file, does one thing and closes it: two kernels can practise
+at once (write-ahead log, busy timeout), and a kernel that is killed loses nothing that was rated. A damaged file is
+moved aside, never overwritten; what SQLite can still read of it is carried over.
 """
 
 import os
@@ -12,38 +12,16 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import platformdirs
 
-from course_lib.interview.salvage import BUSY_SECONDS, find_damage, insert, set_aside
+from course_lib.learner.clock import read_stamp, stamp, utc_now
+from course_lib.learner.salvage import BUSY_SECONDS, find_damage, insert, set_aside
+from course_lib.learner.tables import COLUMNS, RATINGS, SCHEMA, VERSION, fits
 
 FILE = "reviews.sqlite3"
-VERSION = 2  # 1: reviews and requests; 2: events of mock interviews as well
-RATINGS = {1: "again", 2: "hard", 3: "good", 4: "easy"}
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS reviews (
-    id INTEGER PRIMARY KEY, question TEXT NOT NULL, rating INTEGER NOT NULL CHECK (rating BETWEEN 1 AND 4),
-    at TEXT NOT NULL, seconds REAL);
-CREATE TABLE IF NOT EXISTS requests (
-    id INTEGER PRIMARY KEY, question TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS mock_events (
-    id INTEGER PRIMARY KEY, mock TEXT NOT NULL, number INTEGER NOT NULL, content TEXT NOT NULL, at TEXT NOT NULL,
-    UNIQUE (mock, number));
-"""
-SCHEMA += "".join(
-    f"CREATE TRIGGER IF NOT EXISTS {table}_{verb.lower()} BEFORE {verb} ON {table} "
-    f"BEGIN SELECT RAISE(ABORT, '{table} are append-only'); END;\n"
-    for table in ("reviews", "requests", "mock_events")
-    for verb in ("UPDATE", "DELETE")
-)
-SCHEMA += f"PRAGMA user_version = {VERSION};"
-COLUMNS = {
-    "mock_events": "mock, number, at, content",
-    "reviews": "question, rating, at, seconds",
-    "requests": "question, reason, at",
-}
 
 
 class StoreError(RuntimeError):
@@ -78,6 +56,18 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something that happened in a lesson; learner/log.py says what the kinds mean."""
+
+    kind: str
+    subject: str
+    """Id of what it is about, an exercise or a claim."""
+    at: datetime
+    detail: str
+    """JSON."""
+
+
+@dataclass(frozen=True)
 class MockEvent:
     """One thing that happened in a mock interview; what `content` means is the business of rounds/state.py."""
 
@@ -93,7 +83,10 @@ class MockEvent:
 def data_folder() -> Path:
     """Where reviews are kept: COURSE_DATA if set (read at every call), else the system's place for user data."""
     if folder := os.environ.get("COURSE_DATA"):
-        return Path(folder).expanduser()
+        try:
+            return Path(folder).expanduser()
+        except RuntimeError as error:  # "~somebody" who has no home here
+            raise StoreError(f"COURSE_DATA is {folder!r}, and {error}; name a folder of yours") from error
     return Path(platformdirs.user_data_dir("every-answer-runs", appauthor=False))
 
 
@@ -108,17 +101,16 @@ def add_to_drill(questions: Iterable[str], reason: str, *, store: "ReviewStore |
 class ReviewStore:
     """The review log in `folder`, by default `data_folder()`; created at the first use.
 
-    notice: empty, or what was found and done about a damaged file.
     Raises StoreError when the folder cannot be written or a newer course wrote the file.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.path = (folder or data_folder()) / FILE
-        self.notice = ""
+        self._notices: dict[str, str] = {}
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if find_damage(self.path):
-                self.notice = set_aside(self.path, SCHEMA, COLUMNS, _fits)
+                self._notices["damage"] = set_aside(self.path, SCHEMA, COLUMNS, fits)
             with self._open() as connection:
                 found = connection.execute("PRAGMA user_version").fetchone()[0]
                 if found < VERSION:
@@ -129,22 +121,35 @@ class ReviewStore:
                 "Update the course, or set COURSE_DATA to another folder"
             )
 
+    @property
+    def notice(self) -> str:
+        """Empty, or what was found and done about a damaged file, and which rows were passed over."""
+        return "\n".join(filter(None, self._notices.values()))
+
     def add(self, review: Review) -> None:
         """Append one review; when this returns it is on disk."""
         if review.rating not in RATINGS:
             raise ValueError(f"rating {review.rating!r} is none of {RATINGS}")
-        values = (review.question, int(review.rating), _stamp(review.at), review.seconds)
+        values = (review.question, int(review.rating), stamp(review.at), review.seconds)
         self._append("reviews", [values])
 
     def request(self, questions: Iterable[str], reason: str, *, at: datetime | None = None) -> None:
         """Append a request for each question id; all of them or none."""
-        when = _stamp(at or datetime.now(UTC))
+        when = stamp(at or utc_now())
         self._append("requests", [(question, reason, when) for question in questions])
+
+    def add_note(self, note: Note) -> None:
+        """Append one note."""
+        self._append("notes", [(note.kind, note.subject, stamp(note.at), note.detail)])
+
+    def notes(self) -> list[Note]:
+        """All notes in the order they were written."""
+        return [Note(kind, subject, read_stamp(at), detail) for kind, subject, at, detail in self._all("notes")]
 
     def add_mock_event(self, event: MockEvent) -> None:
         """Append one event; StaleMock when its number is taken, so that two kernels cannot both answer a question."""
         try:
-            self._append("mock_events", [(event.mock, event.number, _stamp(event.at), event.content)])
+            self._append("mock_events", [(event.mock, event.number, stamp(event.at), event.content)])
         except StoreError as error:
             if isinstance(error.__cause__, sqlite3.IntegrityError):
                 raise StaleMock(
@@ -157,17 +162,17 @@ class ReviewStore:
         """The events of each mock interview, or of one, by number; the oldest interview first."""
         found: dict[str, list[MockEvent]] = {}
         for id, number, at, content in self._all("mock_events", mock):
-            found.setdefault(id, []).append(MockEvent(id, number, _time(at), content))
+            found.setdefault(id, []).append(MockEvent(id, number, read_stamp(at), content))
         return {id: sorted(events, key=lambda each: each.number) for id, events in found.items()}
 
     def reviews(self) -> list[Review]:
         """All reviews, oldest first."""
         rows = self._all("reviews")
-        return sorted((Review(q, rating, _time(at), s) for q, rating, at, s in rows), key=lambda each: each.at)
+        return sorted((Review(q, rating, read_stamp(at), s) for q, rating, at, s in rows), key=lambda each: each.at)
 
     def requests(self) -> list[Request]:
         """All requests, oldest first."""
-        return [Request(question, reason, _time(at)) for question, reason, at in self._all("requests")]
+        return [Request(question, reason, read_stamp(at)) for question, reason, at in self._all("requests")]
 
     def _append(self, table: str, rows: list[tuple]) -> None:
         with self._explained(), self._open() as connection:
@@ -176,10 +181,17 @@ class ReviewStore:
             connection.execute("COMMIT")
 
     def _all(self, table: str, mock: str | None = None) -> list[tuple]:
+        """The rows that fit, oldest first; the others stay in the file, and `notice` says how many."""
         chosen = "" if mock is None else "WHERE mock = :mock"
         with self._explained(), self._open() as connection:
             query = f"SELECT {COLUMNS[table]} FROM {table} {chosen} ORDER BY id"
-            return connection.execute(query, {} if mock is None else {"mock": mock}).fetchall()
+            rows = connection.execute(query, {} if mock is None else {"mock": mock}).fetchall()
+        if strange := [row for row in rows if not fits(table, row)]:
+            self._notices[table] = (
+                f"{len(strange)} of {len(rows)} rows of {table} in {self.path} are passed over, the first is "
+                f"{strange[0]}: a wrong clock or another program wrote them. They stay in the file"
+            )
+        return [row for row in rows if fits(table, row)]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -194,11 +206,7 @@ class ReviewStore:
         try:
             yield
         except (OSError, sqlite3.OperationalError) as error:
-            raise StoreError(
-                f"cannot keep reviews in {self.path}: {error}. Make the folder writable and leave space on the disk, "
-                "or choose another: import os; os.environ['COURSE_DATA'] = '/a/folder/of/yours', then call again. "
-                "Nothing that was saved before is lost"
-            ) from error
+            raise StoreError(f"{_explain(self.path, error)}. Nothing that was saved before is lost") from error
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{self.path} is damaged: {error}. Call again: the file will be moved aside, and what can be read "
@@ -206,26 +214,15 @@ class ReviewStore:
             ) from error
 
 
-def _is_time(text: object) -> bool:
-    try:
-        return isinstance(text, str) and _time(text).tzinfo is not None
-    except ValueError:
-        return False
-
-
-def _fits(table: str, row: tuple) -> bool:
-    """Whether a salvaged row is one that this module could have written."""
-    kind = {"mock_events": int, "reviews": int, "requests": str}[table]
-    right = isinstance(row[1], kind) and (table != "reviews" or row[1] in RATINGS)
-    whole = table != "mock_events" or isinstance(row[3], str)
-    return isinstance(row[0], str) and right and whole and _is_time(row[2])
-
-
-def _stamp(at: datetime) -> str:
-    if at.tzinfo is None:
-        raise ValueError(f"time {at} has no zone; pass datetime.now(UTC)")
-    return at.astimezone(UTC).isoformat()
-
-
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
+def _explain(path: Path, error: Exception) -> str:
+    """Why the file could not be used, and what to do."""
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return (
+            f"{path} is locked: another program has kept it for itself for {BUSY_SECONDS:g} s, for example a kernel or "
+            "terminal of the course that hangs, a database browser with unsaved changes, or a program that copies or "
+            "synchronises the folder. Close it, or wait, and call again"
+        )
+    return (
+        f"cannot keep reviews in {path}: {error}. Make the folder writable and leave space on the disk, or choose "
+        "another: import os; os.environ['COURSE_DATA'] = '/a/folder/of/yours', then call again"
+    )
