@@ -5,7 +5,7 @@ detail holds:
 
     "check"   id: exercise, "07.1 fuse"    passed: bool, stage: int (the first that failed), stages: int
     "bet"     id: claim, "C07.2"           choice: str, right: str, won: bool, sure: str, where it was asked
-    "lesson"  id: lesson, "07"             nothing, or done: true
+    "lesson"  id: lesson, "07"             opened: nothing else
 
 With COURSE_STATIC=1, as when notebooks are built, nothing is written and nothing is read, so that a built notebook
 does not depend on who builds it.

@@ -7,9 +7,32 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 BUSY_SECONDS = 10.0  # how long one kernel waits for another
 LARGEST = 1 << 30  # bytes; a review takes about 50, so a larger size in a header is damage itself
+
+
+_ASIDE = ".damaged-"
+_WHEN = "%Y%m%dT%H%M%S.%fZ"
+
+
+class Aside(NamedTuple):
+    """A damaged file that was moved aside."""
+
+    path: Path
+    at: datetime
+    """When, in UTC."""
+
+
+def list_aside(path: Path) -> list[Aside]:
+    """The damaged files that once stood at `path`, oldest first."""
+    found = []
+    for each in path.parent.glob(f"{path.stem}{_ASIDE}*{path.suffix}"):
+        with suppress(ValueError):  # somebody else's name
+            when = each.stem.removeprefix(f"{path.stem}{_ASIDE}")
+            found.append(Aside(each, datetime.strptime(when, _WHEN).replace(tzinfo=UTC)))
+    return sorted(found, key=lambda each: each.at)
 
 
 def find_damage(path: Path) -> str:
@@ -40,7 +63,7 @@ def set_aside(path: Path, schema: str, columns: dict[str, str], fits: Callable[[
         damage = find_damage(path)
         if not damage:
             return ""  # another kernel was faster
-        aside = path.with_name(f"{path.stem}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}{path.suffix}")
+        aside = path.with_name(f"{path.stem}{_ASIDE}{datetime.now(UTC):{_WHEN}}{path.suffix}")
         for companion in ("-wal", "-shm", ""):
             if (source := Path(f"{path}{companion}")).exists():
                 source.rename(f"{aside}{companion}")

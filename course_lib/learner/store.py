@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from course_lib.learner.clock import read_stamp, stamp, utc_now
-from course_lib.learner.salvage import BUSY_SECONDS, find_damage, insert, set_aside
+from course_lib.learner.salvage import BUSY_SECONDS, Aside, find_damage, insert, list_aside, set_aside
 from course_lib.learner.tables import COLUMNS, RATINGS, SCHEMA, VERSION, fits
 
 FILE = "reviews.sqlite3"
@@ -88,6 +88,14 @@ def data_folder() -> Path:
         except RuntimeError as error:  # "~somebody" who has no home here
             raise StoreError(f"COURSE_DATA is {folder!r}, and {error}; name a folder of yours") from error
     return Path(platformdirs.user_data_dir("every-answer-runs", appauthor=False))
+
+
+def damaged_files(folder: Path | None = None) -> list[Aside]:
+    """Damaged files that were moved aside, oldest first, with when; for `course progress` and `course doctor`.
+
+    They stay until somebody deletes them; what could be read of them was carried over. Makes no file.
+    """
+    return list_aside((folder or data_folder()) / FILE)
 
 
 def add_to_drill(questions: Iterable[str], reason: str, *, store: "ReviewStore | None" = None) -> None:
