@@ -1,7 +1,7 @@
 """Build notebooks/NN_slug.ipynb, outputs included, from notebooks/src/NN_slug.py.
 
-python notebooks/build.py               build every lesson whose notebook differs from its source
-python notebooks/build.py 00 07         build these lessons, whether they differ or not
+python notebooks/build.py               build every lesson that differs from its source; a change of prose runs nothing
+python notebooks/build.py 00 07         build and run these lessons, whether they differ or not
 python notebooks/build.py --check       run nothing; exit 1 if a notebook or README.md is out of date
 python notebooks/build.py --pull 07     the other way: take cells edited in JupyterLab back into the source
 python notebooks/build.py --measure 07  run it on one thread and record CPU seconds and peak memory for the README
@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 from datetime import date
+from itertools import zip_longest
 from pathlib import Path
 
 import jupytext
@@ -21,7 +22,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from course_lib.lesson import readme
+from course_lib.lesson import pointers, readme
 from course_lib.lesson.syllabus import lesson_map
 
 HERE = Path(__file__).resolve().parent
@@ -33,6 +34,11 @@ METADATA = {
 WIDGET = "application/vnd.jupyter.widget-view+json"
 TEXT_FORMAT = {"extension": ".py", "format_name": "percent", "cell_markers": '"""'}
 ENVIRONMENT = {"COURSE_STATIC": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+FOLDED = {  # tag of a cell -> what JupyterLab shows on a click only; plain elsewhere
+    "solution": {"source_hidden": True},
+    "claim": {"source_hidden": True},
+    "reveal": {"outputs_hidden": True},
+}
 USAGE_CELL = (
     "import json, resource, sys\n"
     "usage = resource.getrusage(resource.RUSAGE_SELF)\n"
@@ -49,8 +55,8 @@ def read_source(path: Path) -> NotebookNode:
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
-        if "solution" in tags:
-            cell.metadata["jupyter"] = {"source_hidden": True}  # folded in JupyterLab, plain elsewhere
+        if folded := {key: value for tag in tags for key, value in FOLDED.get(tag, {}).items()}:
+            cell.metadata["jupyter"] = nbformat.from_dict(folded)
         cell.id = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
         while cell.id in used:  # two cells with the same text
             cell.id = hashlib.sha256(cell.id.encode()).hexdigest()[:8]
@@ -59,14 +65,18 @@ def read_source(path: Path) -> NotebookNode:
 
 
 def in_sync(source: Path, target: Path) -> bool:
-    """Whether `target` has exactly the cells of `source` and was executed once, top to bottom."""
-    if not target.exists():
+    """Whether `target` has the cells of `source`, was executed once, top to bottom, and points where it should."""
+    if not target.exists() or not pointers.in_sync(source):
         return False
     notebook = nbformat.read(target, as_version=4)
-    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
-    same_cells = _cells(notebook) == _cells(read_source(source))
-    in_order = counts == list(range(1, len(counts) + 1))
-    return same_cells and in_order and notebook.metadata == METADATA and _map_is_current(notebook)
+    same_cells = _cells(notebook.cells) == _cells(read_source(source).cells)
+    return same_cells and notebook.metadata == METADATA and _is_current(notebook)
+
+
+def _is_current(notebook: NotebookNode) -> bool:
+    """Whether it was executed once, top to bottom, with the lessons that there are."""
+    counts = [cell.execution_count for cell in _code(notebook)]
+    return counts == list(range(1, len(counts) + 1)) and _map_is_current(notebook)
 
 
 def _map_is_current(notebook: NotebookNode) -> bool:
@@ -77,8 +87,12 @@ def _map_is_current(notebook: NotebookNode) -> bool:
     return True
 
 
-def _cells(notebook: NotebookNode) -> list[tuple]:
-    return [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells]
+def _cells(cells: list[NotebookNode]) -> list[tuple]:
+    return [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in cells]
+
+
+def _code(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
 def execute(notebook: NotebookNode) -> None:
@@ -96,12 +110,29 @@ def execute(notebook: NotebookNode) -> None:
                 raise RuntimeError(f"a widget shows nothing without a kernel; use explore():\n{cell.source}")
 
 
-def build(source: Path, target: Path) -> None:
-    """Execute the source and write the notebook without kernel, timing or widget metadata."""
+def build(source: Path, target: Path, *, rerun: bool = True) -> None:
+    """Execute the source and write the notebook without kernel, timing or widget metadata.
+
+    rerun: False takes the outputs of `target` along where its code is the same, so that prose and folding run nothing.
+    """
     notebook = read_source(source)
-    execute(notebook)
+    if rerun or not _take_outputs(notebook, target):
+        execute(notebook)
     notebook.metadata = nbformat.from_dict(METADATA)  # the kernel adds its own version, widgets add their state
     nbformat.write(notebook, target)
+
+
+def _take_outputs(notebook: NotebookNode, target: Path) -> bool:
+    """Give `notebook` the outputs of `target`; False, and nothing is taken, when they are not those of its code."""
+    before = nbformat.read(target, as_version=4) if target.exists() else None
+    if before is None or not _is_current(before):
+        return False
+    pairs = list(zip_longest(_code(notebook), _code(before)))
+    if any(new is None or old is None or new.source != old.source for new, old in pairs):
+        return False
+    for new, old in pairs:
+        new.outputs, new.execution_count = old.outputs, old.execution_count
+    return True
 
 
 def pull(source: Path, target: Path) -> None:
@@ -153,7 +184,7 @@ def main(argv: list[str] | None = None) -> int:
             measure(source)
         readme.write()
         return 0
-    return _check(chosen) if args.check else _build(chosen, always=bool(args.lessons))
+    return _check(chosen) if args.check else _build(chosen, pairs, rerun=bool(args.lessons))
 
 
 def _check(pairs: list[tuple[Path, Path]]) -> int:
@@ -164,11 +195,15 @@ def _check(pairs: list[tuple[Path, Path]]) -> int:
     return 1 if stale else 0
 
 
-def _build(pairs: list[tuple[Path, Path]], always: bool) -> int:
-    for source, target in sorted(pairs, key=lambda pair: pair[0].stem.startswith("00")):  # last: it lists the others
-        if always or not in_sync(source, target):
+def _build(chosen: list[tuple[Path, Path]], pairs: list[tuple[Path, Path]], rerun: bool) -> int:
+    for source, target in chosen:
+        if rerun or not in_sync(source, target):
             print(f"build: {target.name} <- src/{source.name}", flush=True)
-            build(source, target)
+            build(source, target, rerun=rerun)
+    for source, target in pairs:  # a lesson that was just built is linked from the others, and listed
+        if target.exists() and (pointers.write(source) or not _map_is_current(nbformat.read(target, as_version=4))):
+            print(f"links: {target.name}", flush=True)
+            build(source, target, rerun=False)
     readme.write()
     return 0
 

@@ -10,6 +10,7 @@ from IPython.display import Markdown, display
 
 from course_lib.interview.questions import ROOT
 from course_lib.interview.record import Text
+from course_lib.lesson.syllabus import load_lessons
 
 NEAR = 5  # suggestions for a name that is not there
 
@@ -79,8 +80,13 @@ def term(name: str) -> None:
 def as_markdown(term: Term) -> str:
     """The term as plain Markdown, the same on every machine."""
     also = f" (also: {', '.join(term.aliases)})" if term.aliases else ""
-    head = f"**{term.term}** · **{term.zh}** · lesson {term.lesson}{also}"
+    planned = "" if _is_built(term.lesson) else " (planned)"
+    head = f"**{term.term}** · **{term.zh}** · lesson {term.lesson}{planned}{also}"
     return f"{head}\n\n{term.definition.en}\n\n{term.definition.zh}"
+
+
+def _is_built(number: str) -> bool:
+    return any(lesson.built for lesson in load_lessons() if lesson.number == number)
 
 
 def _term(row: dict[str, str]) -> Term:

@@ -27,6 +27,7 @@ WORDS = {
         "follow_ups": "Follow-ups",
         "wrong_answer": "Wrong answer",
         "exercise": "Practise it: exercise {}",
+        "exercise planned": "Practise it: exercise {}, in a lesson not written yet",
         "claim": "see claim {} in section {}",
         "planned": "claim {}, in a lesson not written yet",
         "reveal": "Reveal",
@@ -42,6 +43,7 @@ WORDS = {
         "follow_ups": "追问",
         "wrong_answer": "常见错误回答",
         "exercise": "动手练习：{}",
+        "exercise planned": "动手练习：{}，所在课程尚未完成",
         "claim": "见 {1} 节的论断 {0}",
         "planned": "论断 {}，所在课程尚未完成",
         "reveal": "显示答案",
@@ -89,13 +91,13 @@ def as_markdown(question: Question, language: str = "en", *, parts: tuple[str, .
         texts = [_markdown_line(entry, question, language) for entry in entries]
         lines.append("\n".join(f"- {text}" for text in texts) if len(texts) > 1 else texts[0])
     if question.exercise is not None:
-        lines.append(words["exercise"].format(question.exercise))
+        lines.append(practise(question, language))
     return "\n\n".join(lines)
 
 
 def as_text(question: Question, language: str = "en") -> str:
     """The whole answer for a terminal: no marks of Markdown, no addresses, formulas as they are written."""
-    words, parts = WORDS[language], []
+    parts = []
     for title, entries in blocks(question, language, PARTS):
         cited = [[cite(each, question, language)[0] for each in entry.evidence] for entry in entries]
         texts = [
@@ -104,7 +106,7 @@ def as_text(question: Question, language: str = "en") -> str:
         ]
         parts.append("\n".join([title, *(f"  - {text}" if len(texts) > 1 else f"  {text}" for text in texts)]))
     if question.exercise is not None:
-        parts.append(words["exercise"].format(question.exercise))
+        parts.append(practise(question, language))
     return "\n\n".join(parts)
 
 
@@ -125,8 +127,14 @@ def as_html(question: Question, language: str = "en", *, revealed: bool = True, 
         body = "".join(f"<li>{text}</li>" for text in texts)
         lines.append(f"<p {_TITLE}>{title}</p>" + (f"<ul>{body}</ul>" if len(texts) > 1 else f"<p>{texts[0]}</p>"))
     if question.exercise is not None:
-        lines.append(f"<p>{escape(words['exercise'].format(question.exercise))}</p>")
+        lines.append(f"<p>{escape(practise(question, language))}</p>")
     return "".join(lines)
+
+
+def practise(question: Question, language: str) -> str:
+    """The line that names the question's exercise; one of a lesson that is not written yet is marked."""
+    planned = question.exercise in question.planned
+    return WORDS[language]["exercise planned" if planned else "exercise"].format(question.exercise)
 
 
 def blocks(question: Question, language: str, parts: tuple[str, ...]) -> list[tuple[str, list[Line]]]:

@@ -1,7 +1,8 @@
 """Exercises: run a learner's function through staged tests and say what to look at next.
 
-`check` prints one line and never raises, so an untouched notebook runs from top to bottom. Every piece of advice has a
-mutant, a typical wrong answer that must trigger it; tests/test_exercises.py runs them all.
+`check` prints one line and never raises, so an untouched notebook runs from top to bottom; it notes every try in the
+learner's log. Every piece of advice has a mutant, a typical wrong answer that must trigger it; tests/test_exercises.py
+runs them all.
 """
 
 import textwrap
@@ -9,6 +10,8 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from course_lib.learner.log import note
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Verdict(NamedTuple):
     passed: bool
     line: str
     """One line: ✓, ✗ with the stage and its advice, or ○ for a stub that still raises NotImplementedError."""
+    stage: int = 0
+    """The stage that stopped it, counted from 1; 0 when none did: it passed, or was not attempted."""
 
 
 def judge(exercise: Exercise, answer: Callable) -> Verdict:
@@ -48,28 +53,36 @@ def judge(exercise: Exercise, answer: Callable) -> Verdict:
         except NotImplementedError:
             return Verdict(False, f"○ {exercise.id}  not attempted yet")
         except AssertionError as advice:
-            return Verdict(False, _failed(exercise, number, _first_line(advice)))
+            return Verdict(False, _failed(exercise, number, _first_line(advice)), number)
         except Exception as error:  # the learner's own code failed: say where, keep the notebook running
-            return Verdict(False, _failed(exercise, number, _describe(error)))
+            return Verdict(False, _failed(exercise, number, _describe(error)), number)
     return Verdict(True, f"✓ {exercise.id}  passed")
 
 
-def check(exercise: Exercise, answer: Callable) -> None:
-    """Print the verdict on `answer`, folded at 100 columns."""
-    print(textwrap.fill(judge(exercise, answer).line, width=100, subsequent_indent="   ", break_long_words=False))
+def check(exercise: Exercise, answer: Callable, *, solution: bool = False) -> None:
+    """Print the verdict on `answer`, folded at 100 columns, and note it in the learner's log once there is an attempt.
+
+    solution: the answer is the worked one at the end of a lesson, so it is not the learner's and not noted.
+    """
+    verdict = judge(exercise, answer)
+    attempted = verdict.passed or verdict.stage > 0
+    if attempted and not solution:
+        note("check", exercise.id, passed=verdict.passed, stage=verdict.stage, stages=len(exercise.stages))
+    print(_folded(verdict.line))
 
 
 def hint(exercise: Exercise, level: int = 0) -> None:
-    """Print hint `level` (1 is a nudge, the last is nearly the code); level 0 says how many there are."""
+    """Print hint `level` (1 is a nudge, the last is nearly the code); any other says how many there are."""
     count = len(exercise.hints)
-    if level == 0:
-        dots = "●" * exercise.difficulty + "○" * (3 - exercise.difficulty)
-        print(f"{exercise.id}  {dots}  {exercise.minutes} minutes  hints: level=1 to level={count}")
+    if level in range(1, count + 1):
+        print(_folded(f"hint {level} of {count}: {exercise.hints[level - 1]}"))
         return
-    if not 1 <= level <= count:
-        raise ValueError(f"{exercise.id} has hints 1 to {count}; level={level} is none of them")
-    text = f"hint {level} of {count}: {exercise.hints[level - 1]}"
-    print(textwrap.fill(text, width=100, subsequent_indent="   ", break_long_words=False))
+    dots = "●" * exercise.difficulty + "○" * (3 - exercise.difficulty)
+    print(f"{exercise.id}  {dots}  {exercise.minutes} minutes  hints: level=1 to level={count}")
+
+
+def _folded(text: str) -> str:
+    return textwrap.fill(text, width=100, subsequent_indent="   ", break_long_words=False)
 
 
 def _failed(exercise: Exercise, number: int, advice: str) -> str:

@@ -55,13 +55,12 @@ def lesson_table() -> str:
     record = json.loads(record_file.read_text(encoding="utf-8")) if record_file.exists() else {}
     rows = ["| lesson | the interview question | CPU s | peak MiB | kB |", "| --- | --- | --- | --- | --- |"]
     for lesson in load_lessons():
-        name = f"{lesson.number} · {lesson.title}"
         if not lesson.built:
-            rows.append(f"| {name} | {lesson.question} | planned | | |")
+            rows.append(f"| {lesson.name} | {lesson.question} | planned | | |")
             continue
         cost = record.get(lesson.number, {"cpu_seconds": "?", "peak_mib": "?"})
         size = round(lesson.notebook.stat().st_size / 1000)
-        link = f"[{name}](notebooks/{lesson.notebook.name})"
+        link = f"[{lesson.name}](notebooks/{lesson.notebook.name})"
         rows.append(f"| {link} | {lesson.question} | {cost['cpu_seconds']} | {cost['peak_mib']} | {size} |")
     return "\n".join(rows) + "\n"
 

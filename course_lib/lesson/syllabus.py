@@ -20,6 +20,11 @@ class Lesson(NamedTuple):
     """The interview question the lesson earns an answer to."""
 
     @property
+    def name(self) -> str:
+        """Number and title, as lists and links show it."""
+        return f"{self.number} · {self.title}"
+
+    @property
     def source(self) -> Path:
         """The py:percent file that people edit; the lesson is planned until it exists."""
         return ROOT / "notebooks" / "src" / f"{self.number}_{self.slug}.py"
@@ -48,6 +53,6 @@ def lesson_map() -> str:
         if lesson.part != part:
             part = lesson.part
             lines += ["", f"**{part}**", ""]
-        name = f"{lesson.number} · {lesson.title} ({lesson.title_zh})"
+        name = f"{lesson.name} ({lesson.title_zh})"
         lines.append(f"- [{name}]({lesson.notebook.name})" if lesson.built else f"- {name}, *planned*")
     return "\n".join(lines)

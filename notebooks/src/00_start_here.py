@@ -6,6 +6,8 @@ In this course every answer runs: you can execute the cell that proves it, and c
 
 *10 minutes · a few seconds of CPU · no GPU, no network*
 
+*Lessons:* next: 01 · What multimodal means (planned), then [02 · Data pipelines](02_data_pipelines.ipynb)
+
 Press **Shift + Enter** to run a cell and go to the next one. *Run > Run All Cells* runs everything; nothing here can break.
 """
 
@@ -212,4 +214,9 @@ def softmax(x):
     return shifted / shifted.sum(dim=-1, keepdim=True)
 
 
-check(exercise.softmax, softmax)
+check(exercise.softmax, softmax, solution=True)
+
+# %% [markdown]
+r"""
+*Lessons:* next: 01 · What multimodal means (planned), then [02 · Data pipelines](02_data_pipelines.ipynb)
+"""

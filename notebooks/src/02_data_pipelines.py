@@ -4,7 +4,9 @@ r"""
 
 You will be able to say what each step between the raw file and the batch prevents, and show the cell in which it goes wrong without it.
 
-*Two hours with the exercises · needs no other lesson · about 20 s of CPU · previous: 01 What multimodal means (planned) · next: 03 Augmentation (planned)*
+*Two hours with the exercises · needs no other lesson · about 20 s of CPU*
+
+*Lessons:* [start page](00_start_here.ipynb) · previous: 01 · What multimodal means (planned) · next: 03 · Augmentation that keeps the pair true (planned), then [07 · Fusing modalities](07_fusing_modalities.ipynb)
 """
 
 # %% [markdown]
@@ -77,7 +79,7 @@ part, write shards, share them out and shuffle, decode, align and scale, batch.]
 
 The picture shows the way of a pair from the web to the model, and below each step what happens without it. Preprocessing ends at
 tensors and tokens that are clean, split and synchronised. *Extracting features* and *fusing* them is what the model learns; a
-pipeline that already multiplies image and text has made a decision that no training can take back. *Augmentation* (lesson 03)
+pipeline that already multiplies image and text has made a decision that no training can take back. *Augmentation*, lesson 03 (planned),
 sits in "decode": it is drawn anew every epoch, while cleaning gives the same result each time.
 
 ## 2.2 By hand
@@ -955,7 +957,7 @@ r"""
 
 It sounds right because a batch will not form otherwise. C02.5b had equal lengths and equal rates and lost to one stream. Three things are
 called synchronisation: streams on one clock, pairs that stay pairs under shuffling and workers, and processes that see disjoint data
-and average gradients (lesson 26). Threads make loading faster, nothing else.
+and average gradients: lesson 26 (planned). Threads make loading faster, nothing else.
 
 > **"The usual data sets: COCO for image and text, Flickr8k for classification, TRECVID, the *Temporal Recurrent Extreme
 > Description* set, and YouTube-BASE."**
@@ -1117,41 +1119,41 @@ r"""
 r"""
 ## 2.13 Sources
 
-1. Lin et al. (2014), *Microsoft COCO: Common Objects in Context*, arXiv:1405.0312; terms at
+1. Lin et al. (2014), *Microsoft COCO: Common Objects in Context*, [arXiv:1405.0312](https://arxiv.org/abs/1405.0312); terms at
    [cocodataset.org](https://cocodataset.org/#termsofuse).
-2. Chen et al. (2015), *Microsoft COCO Captions: Data Collection and Evaluation Server*, arXiv:1504.00325.
-3. Hodosh, Young, Hockenmaier (2013), *Framing Image Description as a Ranking Task*, doi:10.1613/jair.3994.
-4. Young et al. (2014), *From image descriptions to visual denotations*, doi:10.1162/tacl_a_00166; splits of Karpathy, Fei-Fei (2015),
-   arXiv:1412.2306.
-5. Antol et al. (2015), *VQA: Visual Question Answering*, arXiv:1505.00468: ten answers, the soft accuracy.
-6. Goyal et al. (2017), *Making the V in VQA Matter*, arXiv:1612.00837: VQA v2 and its pairs; counts at
+2. Chen et al. (2015), *Microsoft COCO Captions: Data Collection and Evaluation Server*, [arXiv:1504.00325](https://arxiv.org/abs/1504.00325).
+3. Hodosh, Young, Hockenmaier (2013), *Framing Image Description as a Ranking Task*, [doi:10.1613/jair.3994](https://doi.org/10.1613/jair.3994).
+4. Young et al. (2014), *From image descriptions to visual denotations*, [doi:10.1162/tacl_a_00166](https://doi.org/10.1162/tacl_a_00166); splits of Karpathy, Fei-Fei (2015),
+   [arXiv:1412.2306](https://arxiv.org/abs/1412.2306).
+5. Antol et al. (2015), *VQA: Visual Question Answering*, [arXiv:1505.00468](https://arxiv.org/abs/1505.00468): ten answers, the soft accuracy.
+6. Goyal et al. (2017), *Making the V in VQA Matter*, [arXiv:1612.00837](https://arxiv.org/abs/1612.00837): VQA v2 and its pairs; counts at
    [visualqa.org](https://visualqa.org/download.html).
-7. Schuhmann et al. (2022), *LAION-5B*, arXiv:2210.08402: pairs kept by CLIP's cosine, OpenAI's for English, a multilingual one for the
+7. Schuhmann et al. (2022), *LAION-5B*, [arXiv:2210.08402](https://arxiv.org/abs/2210.08402): pairs kept by CLIP's cosine, OpenAI's for English, a multilingual one for the
    rest; [Re-LAION-5B](https://laion.ai/blog/relaion-5b/) (2024).
-8. Gadre et al. (2023), *DataComp: In search of the next generation of multimodal datasets*, arXiv:2304.14108: filters compared with the
+8. Gadre et al. (2023), *DataComp: In search of the next generation of multimodal datasets*, [arXiv:2304.14108](https://arxiv.org/abs/2304.14108): filters compared with the
    training fixed.
-9. Laurençon et al. (2023), *OBELICS*, arXiv:2306.16527.
-10. Gemmeke et al. (2017), *Audio Set: An ontology and human-labeled dataset for audio events*, doi:10.1109/ICASSP.2017.7952261.
-11. Miech et al. (2019), *HowTo100M*, arXiv:1906.03327.
+9. Laurençon et al. (2023), *OBELICS*, [arXiv:2306.16527](https://arxiv.org/abs/2306.16527).
+10. Gemmeke et al. (2017), *Audio Set: An ontology and human-labeled dataset for audio events*, [doi:10.1109/ICASSP.2017.7952261](https://doi.org/10.1109/ICASSP.2017.7952261).
+11. Miech et al. (2019), *HowTo100M*, [arXiv:1906.03327](https://arxiv.org/abs/1906.03327).
 12. NIST, [TRECVID](https://www-nlpir.nist.gov/projects/trecvid/): what the letters mean, since when, which tasks.
-13. Barz, Denzler (2020), *Do We Train on Test Data? Purging CIFAR of Near-Duplicates*, arXiv:1902.00423: 3.3 % and 10 % of CIFAR-10's and
+13. Barz, Denzler (2020), *Do We Train on Test Data? Purging CIFAR of Near-Duplicates*, [arXiv:1902.00423](https://arxiv.org/abs/1902.00423): 3.3 % and 10 % of CIFAR-10's and
     CIFAR-100's test images have duplicates in training.
-14. Ambroise, McLachlan (2002), *Selection bias in gene extraction*, doi:10.1073/pnas.102102699: selection outside of cross-validation.
-15. Welford (1962), doi:10.1080/00401706.1962.10490022; Chan, Golub, LeVeque (1982), doi:10.1007/978-3-642-51461-6_3: running and merged
+14. Ambroise, McLachlan (2002), *Selection bias in gene extraction*, [doi:10.1073/pnas.102102699](https://doi.org/10.1073/pnas.102102699): selection outside of cross-validation.
+15. Welford (1962), [doi:10.1080/00401706.1962.10490022](https://doi.org/10.1080/00401706.1962.10490022); Chan, Golub, LeVeque (1982), [doi:10.1007/978-3-642-51461-6_3](https://doi.org/10.1007/978-3-642-51461-6_3): running and merged
     moments.
-16. Broder (1997), *On the resemblance and containment of documents*, doi:10.1109/SEQUEN.1997.666900: shingles and MinHash; here with
+16. Broder (1997), *On the resemblance and containment of documents*, [doi:10.1109/SEQUEN.1997.666900](https://doi.org/10.1109/SEQUEN.1997.666900): shingles and MinHash; here with
     hash functions $(ax + b) \bmod (2^{31} - 1)$ in place of permutations.
-17. Lee et al. (2022), *Deduplicating Training Data Makes Language Models Better*, arXiv:2107.06499; Abbas et al. (2023), *SemDeDup*,
-    arXiv:2303.09540.
-18. Chung, Zisserman (2016), *Out of time: automated lip sync in the wild*: offset from learnt features of lips and sound; here from raw
+17. Lee et al. (2022), *Deduplicating Training Data Makes Language Models Better*, [arXiv:2107.06499](https://arxiv.org/abs/2107.06499); Abbas et al. (2023), *SemDeDup*,
+    [arXiv:2303.09540](https://arxiv.org/abs/2303.09540).
+18. Chung, Zisserman (2016), *Out of time: automated lip sync in the wild*, [doi:10.1007/978-3-319-54427-4_19](https://doi.org/10.1007/978-3-319-54427-4_19): offset from learnt features of lips and sound; here from raw
     signals.
-19. Liang et al. (2022), *Mind the Gap*, arXiv:2203.02053: modalities stay apart even in a trained shared space.
-20. van der Maaten, Hinton (2008), *Visualizing Data using t-SNE*, JMLR 9; scikit-learn's `TSNE`, which has no `transform`; Kobak, Linderman
-    (2021), doi:10.1038/s41587-020-00809-z: the start decides how much of the global structure is kept.
-21. Maini et al. (2023), *T-MARS*, arXiv:2307.03132: image-text scores reward text inside the image.
-22. Gebru et al. (2018), *Datasheets for Datasets*, arXiv:1803.09010: what to write down about a set.
+19. Liang et al. (2022), *Mind the Gap*, [arXiv:2203.02053](https://arxiv.org/abs/2203.02053): modalities stay apart even in a trained shared space.
+20. van der Maaten, Hinton (2008), *Visualizing Data using t-SNE*, [JMLR 9](https://jmlr.org/papers/v9/vandermaaten08a.html); scikit-learn's `TSNE`, which has no `transform`; Kobak, Linderman
+    (2021), [doi:10.1038/s41587-020-00809-z](https://doi.org/10.1038/s41587-020-00809-z): the start decides how much of the global structure is kept.
+21. Maini et al. (2023), *T-MARS*, [arXiv:2307.03132](https://arxiv.org/abs/2307.03132): image-text scores reward text inside the image.
+22. Gebru et al. (2018), *Datasheets for Datasets*, [arXiv:1803.09010](https://arxiv.org/abs/1803.09010): what to write down about a set.
 23. [WebDataset](https://webdataset.github.io/webdataset): names of files in shards, a share per node and worker.
-24. Hong et al. (2024), *Who's in and who's out? A case study of multimodal CLIP-filtering in DataComp*, arXiv:2405.08209.
+24. Hong et al. (2024), *Who's in and who's out? A case study of multimodal CLIP-filtering in DataComp*, [arXiv:2405.08209](https://arxiv.org/abs/2405.08209).
 
 ## 2.14 Worked solutions
 """
@@ -1167,7 +1169,7 @@ def welford(shards):
     return float(mean), float((deviations / count) ** 0.5)
 
 
-check(exercise.welford, welford)
+check(exercise.welford, welford, solution=True)
 
 
 # %% tags=["solution"]
@@ -1181,7 +1183,7 @@ def group_split(groups, share, seed):
     return [row for row, group in enumerate(groups) if group not in chosen], test
 
 
-check(exercise.group_split, group_split)
+check(exercise.group_split, group_split, solution=True)
 
 
 # %% tags=["solution"]
@@ -1194,7 +1196,7 @@ def find_offset(video, sound, max_lag):
     return max(range(-max_lag, max_lag + 1), key=correlation)
 
 
-check(exercise.find_offset, find_offset)
+check(exercise.find_offset, find_offset, solution=True)
 
 
 # %% tags=["solution"]
@@ -1205,4 +1207,9 @@ def paired_shuffle(images, texts, seed):
     return images[order], [texts[row] for row in order.tolist()]
 
 
-check(exercise.paired_shuffle, paired_shuffle)
+check(exercise.paired_shuffle, paired_shuffle, solution=True)
+
+# %% [markdown]
+r"""
+*Lessons:* [start page](00_start_here.ipynb) · previous: 01 · What multimodal means (planned) · next: 03 · Augmentation that keeps the pair true (planned), then [07 · Fusing modalities](07_fusing_modalities.ipynb)
+"""

@@ -4,7 +4,9 @@ r"""
 
 You will be able to say which fusion operator can express what, and show the cell that proves it.
 
-*Two hours with the exercises · needs no other lesson · under 40 s of CPU · previous: 06 Shared spaces (planned) · next: 08 Dynamic fusion (planned)*
+*Two hours with the exercises · needs no other lesson · under 40 s of CPU*
+
+*Lessons:* [start page](00_start_here.ipynb) · previous: 06 · Shared spaces and cross-modal retrieval (planned), before it [02 · Data pipelines](02_data_pipelines.ipynb) · next: 08 · Dynamic fusion and missing modalities (planned), then [09 · Attention from first principles](09_attention.ipynb)
 """
 
 # %% [markdown]
@@ -692,7 +694,7 @@ r"""
 A second modality is a promise about test time. Late fusion runs with a *missing* modality by construction: it drops a term. It is
 not robust to a *broken* one. Sum and concat could drop the term too, but trained together their image half never learned to
 stand alone. The product bears noise best and silence worst. The gate never saw a broken sensor, so it never learned to close;
-gates that do, and modality dropout, are lesson 08.
+gates that do, and modality dropout, come in lesson 08 (planned).
 """
 
 # %% [markdown]
@@ -869,7 +871,7 @@ print(f"all attention products {products / 1e12:.2f} TFLOP")
 r"""
 Scores look like the price of concatenation and are not: at this length the linear layers cost far more, and nine tokens in ten
 are visual. So one pays for concatenation with 576 more tokens in *every* linear layer, needs no new module, and lets every layer
-mix. (A causal mask computes about half of the scores.) Lesson 10 takes up connectors that shorten the 576, lesson 26 the memory.
+mix. (A causal mask computes about half of the scores.) Lesson 10 (planned) takes up connectors that shorten the 576, lesson 26 (planned) the memory.
 
 ## 7.9 Look inside
 
@@ -938,28 +940,29 @@ r"""
 r"""
 ## 7.12 Sources
 
-1. Baltrušaitis, Ahuja, Morency (2017), *Multimodal Machine Learning: A Survey and Taxonomy*, arXiv:1705.09406: early, late and
+1. Baltrušaitis, Ahuja, Morency (2017), *Multimodal Machine Learning: A Survey and Taxonomy*, [arXiv:1705.09406](https://arxiv.org/abs/1705.09406): early, late and
    hybrid fusion. We say *middle* for the fusion of features.
-2. Arevalo et al. (2017), *Gated Multimodal Units for Information Fusion*, arXiv:1702.01992: the gate, with biases added.
-3. Perez et al. (2017), *FiLM: Visual Reasoning with a General Conditioning Layer*, arXiv:1709.07871: on vectors, without the
+2. Arevalo et al. (2017), *Gated Multimodal Units for Information Fusion*, [arXiv:1702.01992](https://arxiv.org/abs/1702.01992): the gate, with biases added.
+3. Perez et al. (2017), *FiLM: Visual Reasoning with a General Conditioning Layer*, [arXiv:1709.07871](https://arxiv.org/abs/1709.07871): on vectors, without the
    convolutional network around it.
-4. Zadeh et al. (2017), *Tensor Fusion Network for Multimodal Sentiment Analysis*, arXiv:1707.07250: the appended 1 and the
+4. Zadeh et al. (2017), *Tensor Fusion Network for Multimodal Sentiment Analysis*, [arXiv:1707.07250](https://arxiv.org/abs/1707.07250): the appended 1 and the
    outer product, with one linear layer on top.
-5. Liu et al. (2018), *Efficient Low-rank Multimodal Fusion with Modality-Specific Factors*, arXiv:1806.00064.
-6. Nagrani et al. (2021), *Attention Bottlenecks for Multimodal Fusion*, arXiv:2107.00135: counted here, built in
+5. Liu et al. (2018), *Efficient Low-rank Multimodal Fusion with Modality-Specific Factors*, [arXiv:1806.00064](https://arxiv.org/abs/1806.00064).
+6. Nagrani et al. (2021), *Attention Bottlenecks for Multimodal Fusion*, [arXiv:2107.00135](https://arxiv.org/abs/2107.00135): counted here, built in
    `fusion_tokens.BottleneckFusion`.
-7. Vaswani et al. (2017), *Attention Is All You Need*, arXiv:1706.03762: one attention layer, no norm, no feed-forward.
-8. Liu et al. (2023), *Improved Baselines with Visual Instruction Tuning* (LLaVA-1.5), arXiv:2310.03744: 336-pixel images, 576
+7. Vaswani et al. (2017), *Attention Is All You Need*, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762): one attention layer, no norm, no feed-forward.
+8. Liu et al. (2023), *Improved Baselines with Visual Instruction Tuning* (LLaVA-1.5), [arXiv:2310.03744](https://arxiv.org/abs/2310.03744): 336-pixel images, 576
    visual tokens.
-9. Hessel, Lee (2020), *Does my multimodal model learn cross-modal interactions?*, EMNLP, doi:10.18653/v1/2020.emnlp-main.62: the
+9. Hessel, Lee (2020), *Does my multimodal model learn cross-modal interactions?*, EMNLP, [doi:10.18653/v1/2020.emnlp-main.62](https://doi.org/10.18653/v1/2020.emnlp-main.62): the
    additive model as the yardstick.
-10. Hinton (2002), *Training Products of Experts by Minimizing Contrastive Divergence*: multiply the distributions.
-11. Vielzeuf et al. (2018), *CentralNet: a Multilayer Approach for Multimodal Fusion*, arXiv:1808.07275: AV-MNIST, whose pairing by
+10. Hinton (2002), *Training Products of Experts by Minimizing Contrastive Divergence*, [doi:10.1162/089976602760128018](https://doi.org/10.1162/089976602760128018): multiply the distributions.
+11. Vielzeuf et al. (2018), *CentralNet: a Multilayer Approach for Multimodal Fusion*, [arXiv:1808.07275](https://arxiv.org/abs/1808.07275): AV-MNIST, whose pairing by
     label our digits follow.
-12. Shukor et al. (2025), *Scaling Laws for Native Multimodal Models*, arXiv:2504.07951: what that field calls early and late.
-13. Chameleon Team (2024), *Chameleon: Mixed-Modal Early-Fusion Foundation Models*, arXiv:2405.09818; Alayrac et al. (2022),
-    *Flamingo*, arXiv:2204.14198: cross-attention in several layers.
-14. Widths: the published configurations `openai/clip-vit-large-patch14` and `openai/whisper-base`.
+12. Shukor et al. (2025), *Scaling Laws for Native Multimodal Models*, [arXiv:2504.07951](https://arxiv.org/abs/2504.07951): what that field calls early and late.
+13. Chameleon Team (2024), *Chameleon: Mixed-Modal Early-Fusion Foundation Models*, [arXiv:2405.09818](https://arxiv.org/abs/2405.09818); Alayrac et al. (2022),
+    *Flamingo*, [arXiv:2204.14198](https://arxiv.org/abs/2204.14198): cross-attention in several layers.
+14. Widths: the published configurations [`openai/clip-vit-large-patch14`](https://huggingface.co/openai/clip-vit-large-patch14) and
+    [`openai/whisper-base`](https://huggingface.co/openai/whisper-base).
 
 ## 7.13 Worked solutions
 """
@@ -979,7 +982,7 @@ def fuse(image, text, operator):
     return (image + text) / 2 if operator == "mean" else elementwise[operator](image, text)
 
 
-check(exercise.fuse, fuse)
+check(exercise.fuse, fuse, solution=True)
 
 
 # %% tags=["solution"]
@@ -990,7 +993,7 @@ def low_rank(image, text, image_factors, text_factors):
     return (image_part * text_part).sum(dim=1)
 
 
-check(exercise.low_rank, low_rank)
+check(exercise.low_rank, low_rank, solution=True)
 
 
 # %% tags=["solution"]
@@ -1000,7 +1003,7 @@ def late_fusion_of(image_logits, text_logits, weight, space):
     return (weight * image_logits.log_softmax(-1) + (1 - weight) * text_logits.log_softmax(-1)).softmax(-1)
 
 
-check(exercise.late_fusion, late_fusion_of)
+check(exercise.late_fusion, late_fusion_of, solution=True)
 
 
 # %% tags=["solution"]
@@ -1013,4 +1016,9 @@ def pick_operator(image, text, additive, joint, chance, tolerance=0.02):
     return "late fusion" if additive >= best - tolerance else "interaction"
 
 
-check(exercise.pick_operator, pick_operator)
+check(exercise.pick_operator, pick_operator, solution=True)
+
+# %% [markdown]
+r"""
+*Lessons:* [start page](00_start_here.ipynb) · previous: 06 · Shared spaces and cross-modal retrieval (planned), before it [02 · Data pipelines](02_data_pipelines.ipynb) · next: 08 · Dynamic fusion and missing modalities (planned), then [09 · Attention from first principles](09_attention.ipynb)
+"""

@@ -4,7 +4,9 @@ r"""
 
 You will be able to write attention with its shapes, say what each part is for, and show the cell that proves it.
 
-*Two hours with the exercises · needs no other lesson · under 20 s of CPU · previous: 08 Dynamic fusion (planned) · next: 10 Connectors (planned)*
+*Two hours with the exercises · needs no other lesson · under 20 s of CPU*
+
+*Lessons:* [start page](00_start_here.ipynb) · previous: 08 · Dynamic fusion and missing modalities (planned), before it [07 · Fusing modalities](07_fusing_modalities.ipynb) · next: 10 · Cross-modal interaction and connectors (planned), then [12 · Task losses and class imbalance](12_task_losses.ipynb)
 """
 
 # %% [markdown]
@@ -727,7 +729,7 @@ So "long text makes gradients vanish" is about recurrent networks. (Gates and ca
 long.) A Transformer on long text pays in scores, memory and positions it never saw in training, and many use the middle of their
 context least (*Lost in the Middle*, Liu et al., 2023).
 
-**Words and patches.** Now a trained model. The small Transformer of lesson 29 reads eight words and sixteen patches in one sequence
+**Words and patches.** Now a trained model. The small Transformer of [lesson 29](29_explaining.ipynb) reads eight words and sixteen patches in one sequence
 and answers "what colour is the ring?" from its first token, `<bos>`. Three checkpoints are in the repository. In one sequence, *self*-attention
 has four blocks, and the block *words read patches* does the work of cross-attention, in one softmax with the words.
 """
@@ -1142,7 +1144,7 @@ claim(
 r"""
 So the weight is a fair hint here, where its reader is the answer token of the last layer; for the shape word in 9.6 it was none. The
 length of what is added sees through a sink, and here, among patches, it ranks hardly better. Cutting is the only one of the three that
-asks the model. Lesson 29 makes a protocol of this.
+asks the model. [Lesson 29](29_explaining.ipynb) makes a protocol of this.
 
 ## 9.10 Interview
 
@@ -1170,28 +1172,28 @@ r"""
 r"""
 ## 9.12 Sources
 
-1. Vaswani et al. (2017), *Attention Is All You Need*, arXiv:1706.03762: sections 3.2.1 (scale) and 3.2.2 (heads).
-   Dehghani et al. (2023), arXiv:2302.05442: QK-norm in a large vision Transformer.
-2. Bahdanau, Cho, Bengio (2014), *Neural Machine Translation by Jointly Learning to Align and Translate*, arXiv:1409.0473: the additive score.
-3. Luong, Pham, Manning (2015), *Effective Approaches to Attention-based Neural Machine Translation*, arXiv:1508.04025: dot product,
+1. Vaswani et al. (2017), *Attention Is All You Need*, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762): sections 3.2.1 (scale) and 3.2.2 (heads).
+   Dehghani et al. (2023), [arXiv:2302.05442](https://arxiv.org/abs/2302.05442): QK-norm in a large vision Transformer.
+2. Bahdanau, Cho, Bengio (2014), *Neural Machine Translation by Jointly Learning to Align and Translate*, [arXiv:1409.0473](https://arxiv.org/abs/1409.0473): the additive score.
+3. Luong, Pham, Manning (2015), *Effective Approaches to Attention-based Neural Machine Translation*, [arXiv:1508.04025](https://arxiv.org/abs/1508.04025): dot product,
    global and local.
-4. Xu et al. (2015), *Show, Attend and Tell*, arXiv:1502.03044: soft and hard. Our reward is a number per item, theirs a likelihood.
-5. Su et al. (2021), *RoFormer*, arXiv:2104.09864: RoPE. Press, Smith, Lewis (2021), arXiv:2108.12409: ALiBi, in
-   `positions.alibi_bias`. Peng et al. (2023), *YaRN*, arXiv:2309.00071: RoPE and scores for longer contexts.
-6. Wang et al. (2024), *Qwen2-VL*, arXiv:2409.12191, section 2.1: M-RoPE; sections 16, 24, 24 from its published configuration. Huang et
-   al. (2025), arXiv:2510.23095: interleaved axes, as in Qwen3-VL.
-7. Shazeer (2019), arXiv:1911.02150: MQA. Ainslie et al. (2023), arXiv:2305.13245: GQA. DeepSeek-AI (2024), *DeepSeek-V2*,
-   arXiv:2405.04434: MLA, 512 + 64 numbers.
-8. Dao et al. (2022), *FlashAttention*, arXiv:2205.14135. Beltagy, Peters, Cohan (2020), *Longformer*, arXiv:2004.05150: windows.
-   Katharopoulos et al. (2020), arXiv:2006.16236: linear attention. Liu, Zaharia, Abbeel (2023), *Ring Attention*, arXiv:2310.01889.
-9. Xiao et al. (2023), *Efficient Streaming Language Models with Attention Sinks*, arXiv:2309.17453. Gu et al. (2024), *When
-   Attention Sink Emerges in Language Models*, arXiv:2410.10781. Kang et al. (2025), *See What You Are Told*, arXiv:2503.03321: sinks
+4. Xu et al. (2015), *Show, Attend and Tell*, [arXiv:1502.03044](https://arxiv.org/abs/1502.03044): soft and hard. Our reward is a number per item, theirs a likelihood.
+5. Su et al. (2021), *RoFormer*, [arXiv:2104.09864](https://arxiv.org/abs/2104.09864): RoPE. Press, Smith, Lewis (2021), [arXiv:2108.12409](https://arxiv.org/abs/2108.12409): ALiBi, in
+   `positions.alibi_bias`. Peng et al. (2023), *YaRN*, [arXiv:2309.00071](https://arxiv.org/abs/2309.00071): RoPE and scores for longer contexts.
+6. Wang et al. (2024), *Qwen2-VL*, [arXiv:2409.12191](https://arxiv.org/abs/2409.12191), section 2.1: M-RoPE; sections 16, 24, 24 from its published configuration. Huang et
+   al. (2025), [arXiv:2510.23095](https://arxiv.org/abs/2510.23095): interleaved axes, as in Qwen3-VL.
+7. Shazeer (2019), [arXiv:1911.02150](https://arxiv.org/abs/1911.02150): MQA. Ainslie et al. (2023), [arXiv:2305.13245](https://arxiv.org/abs/2305.13245): GQA. DeepSeek-AI (2024), *DeepSeek-V2*,
+   [arXiv:2405.04434](https://arxiv.org/abs/2405.04434): MLA, 512 + 64 numbers.
+8. Dao et al. (2022), *FlashAttention*, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135). Beltagy, Peters, Cohan (2020), *Longformer*, [arXiv:2004.05150](https://arxiv.org/abs/2004.05150): windows.
+   Katharopoulos et al. (2020), [arXiv:2006.16236](https://arxiv.org/abs/2006.16236): linear attention. Liu, Zaharia, Abbeel (2023), *Ring Attention*, [arXiv:2310.01889](https://arxiv.org/abs/2310.01889).
+9. Xiao et al. (2023), *Efficient Streaming Language Models with Attention Sinks*, [arXiv:2309.17453](https://arxiv.org/abs/2309.17453). Gu et al. (2024), *When
+   Attention Sink Emerges in Language Models*, [arXiv:2410.10781](https://arxiv.org/abs/2410.10781). Kang et al. (2025), *See What You Are Told*, [arXiv:2503.03321](https://arxiv.org/abs/2503.03321): sinks
    among patches.
-10. Zhang et al. (2024), *Cross-modal Information Flow in Multimodal Large Language Models*, arXiv:2411.18620: attention knockout. We cut
+10. Zhang et al. (2024), *Cross-modal Information Flow in Multimodal Large Language Models*, [arXiv:2411.18620](https://arxiv.org/abs/2411.18620): attention knockout. We cut
     edges of a model of two layers.
-11. Jain, Wallace (2019), arXiv:1902.10186; Wiegreffe, Pinter (2019), arXiv:1908.04626; Kobayashi et al. (2020), arXiv:2004.10102: what
+11. Jain, Wallace (2019), [arXiv:1902.10186](https://arxiv.org/abs/1902.10186); Wiegreffe, Pinter (2019), [arXiv:1908.04626](https://arxiv.org/abs/1908.04626); Kobayashi et al. (2020), [arXiv:2004.10102](https://arxiv.org/abs/2004.10102): what
     attention weights explain.
-12. Liu et al. (2023), *Lost in the Middle*, arXiv:2307.03172.
+12. Liu et al. (2023), *Lost in the Middle*, [arXiv:2307.03172](https://arxiv.org/abs/2307.03172).
 13. Code compared with: PyTorch's `scaled_dot_product_attention` and `MultiheadAttention`; `CLIPAttention`, `LlamaAttention`,
     `Qwen2VLAttention` of transformers.
 
@@ -1209,7 +1211,7 @@ def sdpa(query, key, value, mask=None):
     return weights @ value, weights
 
 
-check(exercise.sdpa, sdpa)
+check(exercise.sdpa, sdpa, solution=True)
 
 
 # %% tags=["solution"]
@@ -1221,7 +1223,7 @@ def mha(x, w_query, w_key, w_value, w_out, heads):
     return read.transpose(1, 2).flatten(start_dim=2) @ w_out
 
 
-check(exercise.mha, mha)
+check(exercise.mha, mha, solution=True)
 
 
 # %% tags=["solution"]
@@ -1233,7 +1235,7 @@ def rope(x, positions, base=10_000.0):
     return turned.flatten(start_dim=-2)
 
 
-check(exercise.rope, rope)
+check(exercise.rope, rope, solution=True)
 
 
 # %% tags=["solution"]
@@ -1251,4 +1253,9 @@ def mrope_ids(segments):
     return torch.cat(parts, dim=1)
 
 
-check(exercise.mrope_ids, mrope_ids)
+check(exercise.mrope_ids, mrope_ids, solution=True)
+
+# %% [markdown]
+r"""
+*Lessons:* [start page](00_start_here.ipynb) · previous: 08 · Dynamic fusion and missing modalities (planned), before it [07 · Fusing modalities](07_fusing_modalities.ipynb) · next: 10 · Cross-modal interaction and connectors (planned), then [12 · Task losses and class imbalance](12_task_losses.ipynb)
+"""

@@ -4,7 +4,9 @@ r"""
 
 You will be able to say what each loss asks a model for, and what a class weight really does.
 
-*65 minutes · needs no other lesson · under 60 s of CPU · previous: 11 Graphs, memory and knowledge (planned) · next: 13 Contrastive and metric learning (planned)*
+*65 minutes · needs no other lesson · under 60 s of CPU*
+
+*Lessons:* [start page](00_start_here.ipynb) · previous: 11 · Graphs, memory and knowledge (planned), before it [09 · Attention from first principles](09_attention.ipynb) · next: 13 · Contrastive and metric learning (planned), then [17 · Optimisers](17_optimisers.ipynb)
 """
 
 # %% [markdown]
@@ -157,11 +159,11 @@ $\tau$ strength of the adjustment.
 | focal | $\alpha_y(1-p_y)^\gamma(-\log p_y)$ | shrinks as $p_y \to 1$ | $(1-\tfrac1K)^\gamma\log K$ → 0 | many easy negatives | `focal` |
 | PolyLoss ("polynomial") | $-\log p_y + \epsilon(1-p_y)$ | one Taylor coefficient more | $\log K + \epsilon(1-\tfrac1K)$ → 0 | a tuned variant | `poly1` |
 | hinge | $\max(0, m - y s)$, $y = \pm1$ | $-y$ or exactly 0 | $m$ → 0 | a boundary | `hinge` |
-| margin on pairs ("edge") | $\max(0, m - s_+ + s_-)$ | $\mp1$ or 0 | $m$ → 0 | a ranking | lesson 13 |
+| margin on pairs ("edge") | $\max(0, m - s_+ + s_-)$ | $\mp1$ or 0 | $m$ → 0 | a ranking | lesson 13 (planned) |
 | MSE | $e^2$ | $2e$ | variance → 0 | the mean | `mse` |
 | MAE | $\lvert e\rvert$ | $\mathrm{sign}(e)$ | distance to median → 0 | the median | `mae` |
 | Huber | $e^2/2$, or $\delta(\lvert e\rvert-\delta/2)$ | $e$, at most $\delta$ | between → 0 | a mean that outliers cannot drag | `huber` |
-| adversarial | $\min_G\max_D \mathbb{E}\log D(x) + \mathbb{E}\log(1 - D(G(u)))$ | through $D$ | $-\log 4$ is *equilibrium* | samples | lesson 15 |
+| adversarial | $\min_G\max_D \mathbb{E}\log D(x) + \mathbb{E}\log(1 - D(G(u)))$ | through $D$ | $-\log 4$ is *equilibrium* | samples | lesson 15 (planned) |
 | logit-adjusted | $-\log\mathrm{softmax}(z + \tau\log\pi)_y$ | $\mathrm{softmax}(z + \tau\log\pi) - \mathrm{onehot}(y)$ | entropy of $\pi$ → 0 | balanced recall | `logit_adjusted_cross_entropy` |
 
 Three gradients to derive aloud. *Cross-entropy* is $-z_y + \log\sum_k e^{z_k}$; the first term gives $-1$ at the label, the second $e^{z_k} / \sum e^{z} = p_k$:
@@ -1013,7 +1015,7 @@ r"""
 > **"Polynomial loss is for multi-task learning, edge loss for comparing images with text."**
 
 Two words lost in translation. PolyLoss expands cross-entropy of *one* task in powers of $1 - p$ and changes the first coefficient; multi-task learning
-uses weighted *sums* of losses (lesson 16). 边缘 should read 间隔, margin: a matching pair must score higher than a wrong one by a margin (lesson 13).
+uses weighted *sums* of losses: lesson 16 (planned). 边缘 should read 间隔, margin: a matching pair must score higher than a wrong one by a margin: lesson 13 (planned).
 Without the margin a constant embedding is already perfect.
 """
 
@@ -1039,8 +1041,8 @@ r"""
 
 It is a game: a discriminator is trained to tell them apart, the generator to fool it. At the *best* discriminator the value is a Jensen–Shannon divergence
 (times 2, minus $\log 4$). And that stops saying *how far* exactly when you need it: if the two do not overlap it is $\log 2$, near or far. So a
-GAN's loss curve does not say how good the samples are. (Wasserstein GANs change the game so that the critic does estimate a distance. Lesson 15; today's
-image generators mostly regress noise or a velocity, with MSE.)
+GAN's loss curve does not say how good the samples are. Wasserstein GANs change the game so that the critic does estimate a distance: lesson 15 (planned). Today's
+image generators mostly regress noise or a velocity, with MSE.
 """
 
 # %%
@@ -1120,30 +1122,31 @@ r"""
 r"""
 ## 12.11 Sources
 
-1. Lin et al. (2017), *Focal Loss for Dense Object Detection*, arXiv:1708.02002: the factor and α; theirs has a sigmoid per class.
-2. Charoenphakdee et al. (2020), *On Focal Loss for Class-Posterior Probability Estimation*, arXiv:2011.09172: right decisions, wrong
+1. Lin et al. (2017), *Focal Loss for Dense Object Detection*, [arXiv:1708.02002](https://arxiv.org/abs/1708.02002): the factor and α; theirs has a sigmoid per class.
+2. Charoenphakdee et al. (2020), *On Focal Loss for Class-Posterior Probability Estimation*, [arXiv:2011.09172](https://arxiv.org/abs/2011.09172): right decisions, wrong
    probabilities; our curve is their theorem on a grid.
-3. Leng et al. (2022), *PolyLoss*, arXiv:2204.12511: the series and Poly-1.
-4. Menon et al. (2020), *Long-tail learning via logit adjustment*, arXiv:2007.07314: in the loss and after training.
-5. Kang et al. (2019), *Decoupling Representation and Classifier for Long-Tailed Recognition*, arXiv:1910.09217: a new head on old features.
-6. Cui et al. (2019), *Class-Balanced Loss Based on Effective Number of Samples*, arXiv:1901.05555: in `imbalance.effective_number_weights`.
-7. Chawla et al. (2002), *SMOTE*, arXiv:1106.1813: oversampling by interpolation, not used here.
-8. Byrd, Lipton (2018), *What is the Effect of Importance Weighting in Deep Learning?*, arXiv:1812.03372; Kini et al. (2021),
-   *Label-Imbalanced and Group-Sensitive Classification under Overparameterization*, arXiv:2103.01550.
-9. Elkan (2001), *The Foundations of Cost-Sensitive Learning*, IJCAI: weights, costs and thresholds.
-10. Saerens, Latinne, Decaestecker (2002), *Adjusting the Outputs of a Classifier to New a Priori Probabilities*, doi:10.1162/089976602753284446.
-11. Szegedy et al. (2015), *Rethinking the Inception Architecture*, arXiv:1512.00567: label smoothing. Müller et al. (2019), *When Does Label
-    Smoothing Help?*, arXiv:1906.02629: what it does to calibration and distillation.
-12. Hui, Belkin (2020), *Evaluation of Neural Architectures Trained with Square Loss vs Cross-Entropy*, arXiv:2006.07322.
-13. Huber (1964), *Robust Estimation of a Location Parameter*, doi:10.1214/aoms/1177703732.
-14. Cortes, Vapnik (1995), *Support-Vector Networks*, doi:10.1007/BF00994018: the hinge with its penalty.
-15. Goodfellow et al. (2014), *Generative Adversarial Networks*, arXiv:1406.2661; Arjovsky et al. (2017), *Wasserstein GAN*, arXiv:1701.07875.
-16. Faghri et al. (2017), *VSE++*, arXiv:1707.05612: the margin loss that "edge loss" means. Milletari et al. (2016), *V-Net*, arXiv:1606.04797: Dice.
-    Graves et al. (2006), *Connectionist Temporal Classification*, doi:10.1145/1143844.1143891.
-17. Wijmans et al. (2024), *Cut Your Losses in Large-Vocabulary Language Models*, arXiv:2411.09009. Hugging Face (2024), *Fixing Gradient
-    Accumulation*, huggingface.co/blog/gradient_accumulation.
-18. Vocabularies: the published configurations `lmsys/vicuna-7b-v1.5` and `meta-llama/Meta-Llama-3-8B`.
-19. Wolberg, Mangasarian, Street, Street (1995), *Breast Cancer Wisconsin (Diagnostic)*, doi:10.24432/C5DW2B, through scikit-learn.
+3. Leng et al. (2022), *PolyLoss*, [arXiv:2204.12511](https://arxiv.org/abs/2204.12511): the series and Poly-1.
+4. Menon et al. (2020), *Long-tail learning via logit adjustment*, [arXiv:2007.07314](https://arxiv.org/abs/2007.07314): in the loss and after training.
+5. Kang et al. (2019), *Decoupling Representation and Classifier for Long-Tailed Recognition*, [arXiv:1910.09217](https://arxiv.org/abs/1910.09217): a new head on old features.
+6. Cui et al. (2019), *Class-Balanced Loss Based on Effective Number of Samples*, [arXiv:1901.05555](https://arxiv.org/abs/1901.05555): in `imbalance.effective_number_weights`.
+7. Chawla et al. (2002), *SMOTE*, [arXiv:1106.1813](https://arxiv.org/abs/1106.1813): oversampling by interpolation, not used here.
+8. Byrd, Lipton (2018), *What is the Effect of Importance Weighting in Deep Learning?*, [arXiv:1812.03372](https://arxiv.org/abs/1812.03372); Kini et al. (2021),
+   *Label-Imbalanced and Group-Sensitive Classification under Overparameterization*, [arXiv:2103.01550](https://arxiv.org/abs/2103.01550).
+9. Elkan (2001), *The Foundations of Cost-Sensitive Learning*, [IJCAI](https://cseweb.ucsd.edu/~elkan/rescale.pdf): weights, costs and thresholds.
+10. Saerens, Latinne, Decaestecker (2002), *Adjusting the Outputs of a Classifier to New a Priori Probabilities*, [doi:10.1162/089976602753284446](https://doi.org/10.1162/089976602753284446).
+11. Szegedy et al. (2015), *Rethinking the Inception Architecture*, [arXiv:1512.00567](https://arxiv.org/abs/1512.00567): label smoothing. Müller et al. (2019), *When Does Label
+    Smoothing Help?*, [arXiv:1906.02629](https://arxiv.org/abs/1906.02629): what it does to calibration and distillation.
+12. Hui, Belkin (2020), *Evaluation of Neural Architectures Trained with Square Loss vs Cross-Entropy*, [arXiv:2006.07322](https://arxiv.org/abs/2006.07322).
+13. Huber (1964), *Robust Estimation of a Location Parameter*, [doi:10.1214/aoms/1177703732](https://doi.org/10.1214/aoms/1177703732).
+14. Cortes, Vapnik (1995), *Support-Vector Networks*, [doi:10.1007/BF00994018](https://doi.org/10.1007/BF00994018): the hinge with its penalty.
+15. Goodfellow et al. (2014), *Generative Adversarial Networks*, [arXiv:1406.2661](https://arxiv.org/abs/1406.2661); Arjovsky et al. (2017), *Wasserstein GAN*, [arXiv:1701.07875](https://arxiv.org/abs/1701.07875).
+16. Faghri et al. (2017), *VSE++*, [arXiv:1707.05612](https://arxiv.org/abs/1707.05612): the margin loss that "edge loss" means. Milletari et al. (2016), *V-Net*, [arXiv:1606.04797](https://arxiv.org/abs/1606.04797): Dice.
+    Graves et al. (2006), *Connectionist Temporal Classification*, [doi:10.1145/1143844.1143891](https://doi.org/10.1145/1143844.1143891).
+17. Wijmans et al. (2024), *Cut Your Losses in Large-Vocabulary Language Models*, [arXiv:2411.09009](https://arxiv.org/abs/2411.09009). Hugging Face (2024), *Fixing Gradient
+    Accumulation*, [huggingface.co/blog/gradient_accumulation](https://huggingface.co/blog/gradient_accumulation).
+18. Vocabularies: the published configurations [`lmsys/vicuna-7b-v1.5`](https://huggingface.co/lmsys/vicuna-7b-v1.5) and
+    [`meta-llama/Meta-Llama-3-8B`](https://huggingface.co/meta-llama/Meta-Llama-3-8B).
+19. Wolberg, Mangasarian, Street, Street (1995), *Breast Cancer Wisconsin (Diagnostic)*, [doi:10.24432/C5DW2B](https://doi.org/10.24432/C5DW2B), through scikit-learn.
 
 ## 12.12 Worked solutions
 """
@@ -1159,7 +1162,7 @@ def cross_entropy(logits, label, ignore_index=-100, smoothing=0.0, weight=None):
     return ((1 - smoothing) * of_label + smoothing * of_all).sum() / cost[label].sum()
 
 
-check(exercise.cross_entropy, cross_entropy)
+check(exercise.cross_entropy, cross_entropy, solution=True)
 
 
 # %% tags=["solution"]
@@ -1169,7 +1172,7 @@ def focal(logits, label, gamma=2.0, alpha=None):
     return loss.mean() if alpha is None else (alpha[label] * loss).mean()
 
 
-check(exercise.focal, focal)
+check(exercise.focal, focal, solution=True)
 
 
 # %% tags=["solution"]
@@ -1178,7 +1181,7 @@ def huber(error, delta=1.0):
     return torch.where(size <= delta, size**2 / 2, delta * (size - delta / 2))
 
 
-check(exercise.huber, huber)
+check(exercise.huber, huber, solution=True)
 
 
 # %% tags=["solution"]
@@ -1186,4 +1189,9 @@ def logit_adjust(logits, prior, tau=1.0):
     return logits - tau * prior.log()
 
 
-check(exercise.logit_adjust, logit_adjust)
+check(exercise.logit_adjust, logit_adjust, solution=True)
+
+# %% [markdown]
+r"""
+*Lessons:* [start page](00_start_here.ipynb) · previous: 11 · Graphs, memory and knowledge (planned), before it [09 · Attention from first principles](09_attention.ipynb) · next: 13 · Contrastive and metric learning (planned), then [17 · Optimisers](17_optimisers.ipynb)
+"""

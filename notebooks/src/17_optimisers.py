@@ -4,7 +4,9 @@ r"""
 
 You will be able to write AdamW from memory, say why its decay is decoupled, and know which differences between optimisers are real.
 
-*60 minutes · needs no other lesson · under 50 s of CPU · previous: 16 Multi-task and joint learning (planned) · next: 18 Schedules, batch size and search (planned)*
+*60 minutes · needs no other lesson · under 50 s of CPU*
+
+*Lessons:* [start page](00_start_here.ipynb) · previous: 16 · Multi-task and joint learning (planned), before it [12 · Task losses and class imbalance](12_task_losses.ipynb) · next: 18 · Schedules, batch size and search (planned), then [19 · Regularisation and overfitting](19_regularisation.ipynb)
 """
 
 # %% [markdown]
@@ -1064,27 +1066,27 @@ r"""
 r"""
 ## 17.12 Sources
 
-1. Kingma, Ba (2014), *Adam: A Method for Stochastic Optimization*, arXiv:1412.6980: algorithm 1, bias correction, and Adamax in section 7.1.
-2. Loshchilov, Hutter (2017), *Decoupled Weight Decay Regularization*, arXiv:1711.05101: AdamW, without the schedule multiplier.
+1. Kingma, Ba (2014), *Adam: A Method for Stochastic Optimization*, [arXiv:1412.6980](https://arxiv.org/abs/1412.6980): algorithm 1, bias correction, and Adamax in section 7.1.
+2. Loshchilov, Hutter (2017), *Decoupled Weight Decay Regularization*, [arXiv:1711.05101](https://arxiv.org/abs/1711.05101): AdamW, without the schedule multiplier.
 3. Sutskever et al. (2013), *On the importance of initialization and momentum in deep learning*,
-   https://proceedings.mlr.press/v28/sutskever13.html: momentum and Nesterov, in PyTorch's form.
-4. Duchi, Hazan, Singer (2011), *Adaptive Subgradient Methods for Online Learning and Stochastic Optimization*, JMLR 12: the diagonal form.
-5. Hinton (2012), *Neural Networks for Machine Learning*, lecture 6e: RMSprop, never published as a paper.
-6. Zeiler (2012), *ADADELTA: An Adaptive Learning Rate Method*, arXiv:1212.5701.
-7. Shazeer, Stern (2018), *Adafactor: Adaptive Learning Rates with Sublinear Memory Cost*, arXiv:1804.04235: without the first moment.
-8. Chen et al. (2023), *Symbolic Discovery of Optimization Algorithms*, arXiv:2302.06675: Lion.
-9. Jordan et al. (2024), *Muon: An optimizer for hidden layers in neural networks*, https://kellerjordan.github.io/posts/muon/.
-10. Liu et al. (2025), *Muon is Scalable for LLM Training*, arXiv:2502.16982: decay, and updates of Adam's size.
-11. Wen et al. (2025), *Fantastic Pretraining Optimizers and Where to Find Them*, arXiv:2509.02046: tuned comparison up to 1.2 B.
-12. Kunstner et al. (2024), *Heavy-Tailed Class Imbalance and Why Adam Outperforms Gradient Descent on Language Models*, arXiv:2402.19449: we
+   <https://proceedings.mlr.press/v28/sutskever13.html>: momentum and Nesterov, in PyTorch's form.
+4. Duchi, Hazan, Singer (2011), *Adaptive Subgradient Methods for Online Learning and Stochastic Optimization*, [JMLR 12](https://jmlr.org/papers/v12/duchi11a.html): the diagonal form.
+5. Hinton (2012), *Neural Networks for Machine Learning*, [lecture 6e](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf): RMSprop, never published as a paper.
+6. Zeiler (2012), *ADADELTA: An Adaptive Learning Rate Method*, [arXiv:1212.5701](https://arxiv.org/abs/1212.5701).
+7. Shazeer, Stern (2018), *Adafactor: Adaptive Learning Rates with Sublinear Memory Cost*, [arXiv:1804.04235](https://arxiv.org/abs/1804.04235): without the first moment.
+8. Chen et al. (2023), *Symbolic Discovery of Optimization Algorithms*, [arXiv:2302.06675](https://arxiv.org/abs/2302.06675): Lion.
+9. Jordan et al. (2024), *Muon: An optimizer for hidden layers in neural networks*, <https://kellerjordan.github.io/posts/muon/>.
+10. Liu et al. (2025), *Muon is Scalable for LLM Training*, [arXiv:2502.16982](https://arxiv.org/abs/2502.16982): decay, and updates of Adam's size.
+11. Wen et al. (2025), *Fantastic Pretraining Optimizers and Where to Find Them*, [arXiv:2509.02046](https://arxiv.org/abs/2509.02046): tuned comparison up to 1.2 B.
+12. Kunstner et al. (2024), *Heavy-Tailed Class Imbalance and Why Adam Outperforms Gradient Descent on Language Models*, [arXiv:2402.19449](https://arxiv.org/abs/2402.19449): we
     keep only the scale of the gradients, one weight per word.
-13. Wortsman et al. (2023), *Stable and low-precision training for large-scale vision-language models*, arXiv:2304.13013: spikes and a late $v$.
-14. Pascanu, Mikolov, Bengio (2012), *On the difficulty of training Recurrent Neural Networks*, arXiv:1211.5063: clipping the norm.
-15. Chowdhery et al. (2022), *PaLM: Scaling Language Modeling with Pathways*, arXiv:2204.02311: restarts and skipped batches.
-16. Touvron et al. (2023), *LLaMA: Open and Efficient Foundation Language Models*, arXiv:2302.13971: shapes, $\beta_2$ = 0.95, decay 0.1, clipping at 1.0.
-17. Dettmers et al. (2021), *8-bit Optimizers via Block-wise Quantization*, arXiv:2110.02861: counted, not built; block scales left out of the count.
-18. OLMo Team (2024), *2 OLMo 2 Furious*, arXiv:2501.00656: no decay on embeddings.
-19. Rajbhandari et al. (2019), *ZeRO: Memory Optimizations Toward Training Trillion Parameter Models*, arXiv:1910.02054: 16 bytes a weight.
+13. Wortsman et al. (2023), *Stable and low-precision training for large-scale vision-language models*, [arXiv:2304.13013](https://arxiv.org/abs/2304.13013): spikes and a late $v$.
+14. Pascanu, Mikolov, Bengio (2012), *On the difficulty of training Recurrent Neural Networks*, [arXiv:1211.5063](https://arxiv.org/abs/1211.5063): clipping the norm.
+15. Chowdhery et al. (2022), *PaLM: Scaling Language Modeling with Pathways*, [arXiv:2204.02311](https://arxiv.org/abs/2204.02311): restarts and skipped batches.
+16. Touvron et al. (2023), *LLaMA: Open and Efficient Foundation Language Models*, [arXiv:2302.13971](https://arxiv.org/abs/2302.13971): shapes, $\beta_2$ = 0.95, decay 0.1, clipping at 1.0.
+17. Dettmers et al. (2021), *8-bit Optimizers via Block-wise Quantization*, [arXiv:2110.02861](https://arxiv.org/abs/2110.02861): counted, not built; block scales left out of the count.
+18. OLMo Team (2024), *2 OLMo 2 Furious*, [arXiv:2501.00656](https://arxiv.org/abs/2501.00656): no decay on embeddings.
+19. Rajbhandari et al. (2019), *ZeRO: Memory Optimizations Toward Training Trillion Parameter Models*, [arXiv:1910.02054](https://arxiv.org/abs/1910.02054): 16 bytes a weight.
 
 ## 17.13 Worked solutions
 """
@@ -1098,7 +1100,7 @@ def adamw_step(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
     return weight * (1 - lr * weight_decay) - lr * m_hat / (v_hat.sqrt() + eps), m, v
 
 
-check(exercise.adamw_step, adamw_step)
+check(exercise.adamw_step, adamw_step, solution=True)
 
 
 # %% tags=["solution"]
@@ -1108,7 +1110,7 @@ def adadelta_step(gradient, square, moved, rho, eps):
     return step, square, rho * moved + (1 - rho) * step**2
 
 
-check(exercise.adadelta_step, adadelta_step)
+check(exercise.adadelta_step, adadelta_step, solution=True)
 
 
 # %% tags=["solution"]
@@ -1123,7 +1125,7 @@ def param_groups(model, weight_decay):
     return groups
 
 
-check(exercise.param_groups, param_groups)
+check(exercise.param_groups, param_groups, solution=True)
 
 
 # %% tags=["solution"]
@@ -1133,4 +1135,9 @@ def clip_global_norm(gradients, limit):
     return [gradient * factor for gradient in gradients]
 
 
-check(exercise.clip_global_norm, clip_global_norm)
+check(exercise.clip_global_norm, clip_global_norm, solution=True)
+
+# %% [markdown]
+r"""
+*Lessons:* [start page](00_start_here.ipynb) · previous: 16 · Multi-task and joint learning (planned), before it [12 · Task losses and class imbalance](12_task_losses.ipynb) · next: 18 · Schedules, batch size and search (planned), then [19 · Regularisation and overfitting](19_regularisation.ipynb)
+"""

@@ -5,8 +5,9 @@ r"""
 You will be able to look at four training curves, name the remedy that fits each, and say what every regulariser does to the
 weights, to the cost and to inference, and what it does not do.
 
-*65 minutes · needs no other lesson · under 60 s of CPU · previous: 18 Schedules, batch size and search (planned) · next: 20 Why
-joint training fails (planned)*
+*65 minutes · needs no other lesson · under 60 s of CPU*
+
+*Lessons:* [start page](00_start_here.ipynb) · previous: 18 · Schedules, batch size and search (planned), before it [17 · Optimisers](17_optimisers.ipynb) · next: 20 · Why joint training fails (planned), then [21 · Metrics and protocols for prediction](21_prediction_metrics.ipynb)
 """
 
 # %% [markdown]
@@ -1055,26 +1056,26 @@ r"""
 r"""
 ## 19.11 Sources
 
-1. Hinton et al. (2012), *Improving neural networks by preventing co-adaptation of feature detectors*, arXiv:1207.0580: dropout; the scaling is
+1. Hinton et al. (2012), *Improving neural networks by preventing co-adaptation of feature detectors*, [arXiv:1207.0580](https://arxiv.org/abs/1207.0580): dropout; the scaling is
    done at training time here.
-2. Wan et al. (2013), *Regularization of Neural Networks using DropConnect*, ICML, PMLR 28(3): masks on weights; without its sampled
+2. Wan et al. (2013), *Regularization of Neural Networks using DropConnect*, ICML, [PMLR 28](https://proceedings.mlr.press/v28/wan13.html): masks on weights; without its sampled
    inference.
-3. Huang et al. (2016), *Deep Networks with Stochastic Depth*, arXiv:1603.09382: skip blocks per batch, rates that rise linearly.
-4. Larsson et al. (2016), *FractalNet*, arXiv:1605.07648: the name drop-path.
-5. Beck, Teboulle (2009), *A Fast Iterative Shrinkage-Thresholding Algorithm for Linear Inverse Problems*, doi:10.1137/080716542: ISTA.
-6. Loshchilov, Hutter (2017), *Decoupled Weight Decay Regularization*, arXiv:1711.05101.
-7. Szegedy et al. (2015), *Rethinking the Inception Architecture for Computer Vision*, arXiv:1512.00567: label smoothing. Müller et al. (2019),
-   *When Does Label Smoothing Help?*, arXiv:1906.02629.
-8. Zhang et al. (2017), *mixup: Beyond Empirical Risk Minimization*, arXiv:1710.09412: one share per batch, as in its code.
-9. Bishop (1995), *Training with noise is equivalent to Tikhonov regularization*, doi:10.1162/neco.1995.7.1.108.
-10. Belkin et al. (2018), *Reconciling modern machine learning practice and the bias-variance trade-off*, arXiv:1812.11118; Nakkiran et al. (2020),
-    *Optimal Regularization Can Mitigate Double Descent*, arXiv:2003.01897.
-11. Prechelt (1998), *Automatic early stopping using cross validation: quantifying the criteria*, doi:10.1016/S0893-6080(98)00010-0.
-12. Foret et al. (2020), *Sharpness-Aware Minimization for Efficiently Improving Generalization*, arXiv:2010.01412; Wager et al. (2013), *Dropout Training as Adaptive Regularization*, arXiv:1307.1493; Lakshminarayanan et al. (2016), *Deep Ensembles*,
-    arXiv:1612.01474: not built here.
-13. Muennighoff et al. (2023), *Scaling Data-Constrained Language Models*, arXiv:2305.16264: the constant $R^*$; Liu et al. (2025), *Drop Dropout on
-    Single-Epoch Language Model Pretraining*, arXiv:2505.24788.
-14. Data: scikit-learn's copies of UCI's handwritten digits (doi:10.24432/C50P49) and of the Wisconsin breast-cancer table (doi:10.24432/C5DW2B).
+3. Huang et al. (2016), *Deep Networks with Stochastic Depth*, [arXiv:1603.09382](https://arxiv.org/abs/1603.09382): skip blocks per batch, rates that rise linearly.
+4. Larsson et al. (2016), *FractalNet*, [arXiv:1605.07648](https://arxiv.org/abs/1605.07648): the name drop-path.
+5. Beck, Teboulle (2009), *A Fast Iterative Shrinkage-Thresholding Algorithm for Linear Inverse Problems*, [doi:10.1137/080716542](https://doi.org/10.1137/080716542): ISTA.
+6. Loshchilov, Hutter (2017), *Decoupled Weight Decay Regularization*, [arXiv:1711.05101](https://arxiv.org/abs/1711.05101).
+7. Szegedy et al. (2015), *Rethinking the Inception Architecture for Computer Vision*, [arXiv:1512.00567](https://arxiv.org/abs/1512.00567): label smoothing. Müller et al. (2019),
+   *When Does Label Smoothing Help?*, [arXiv:1906.02629](https://arxiv.org/abs/1906.02629).
+8. Zhang et al. (2017), *mixup: Beyond Empirical Risk Minimization*, [arXiv:1710.09412](https://arxiv.org/abs/1710.09412): one share per batch, as in its code.
+9. Bishop (1995), *Training with noise is equivalent to Tikhonov regularization*, [doi:10.1162/neco.1995.7.1.108](https://doi.org/10.1162/neco.1995.7.1.108).
+10. Belkin et al. (2018), *Reconciling modern machine learning practice and the bias-variance trade-off*, [arXiv:1812.11118](https://arxiv.org/abs/1812.11118); Nakkiran et al. (2020),
+    *Optimal Regularization Can Mitigate Double Descent*, [arXiv:2003.01897](https://arxiv.org/abs/2003.01897).
+11. Prechelt (1998), *Automatic early stopping using cross validation: quantifying the criteria*, [doi:10.1016/S0893-6080(98)00010-0](https://doi.org/10.1016/S0893-6080%2898%2900010-0).
+12. Foret et al. (2020), *Sharpness-Aware Minimization for Efficiently Improving Generalization*, [arXiv:2010.01412](https://arxiv.org/abs/2010.01412); Wager et al. (2013), *Dropout Training as Adaptive Regularization*, [arXiv:1307.1493](https://arxiv.org/abs/1307.1493); Lakshminarayanan et al. (2016), *Deep Ensembles*,
+    [arXiv:1612.01474](https://arxiv.org/abs/1612.01474): not built here.
+13. Muennighoff et al. (2023), *Scaling Data-Constrained Language Models*, [arXiv:2305.16264](https://arxiv.org/abs/2305.16264): the constant $R^*$; Liu et al. (2025), *Drop Dropout on
+    Single-Epoch Language Model Pretraining*, [arXiv:2505.24788](https://arxiv.org/abs/2505.24788).
+14. Data: scikit-learn's copies of UCI's handwritten digits ([doi:10.24432/C50P49](https://doi.org/10.24432/C50P49)) and of the Wisconsin breast-cancer table ([doi:10.24432/C5DW2B](https://doi.org/10.24432/C5DW2B)).
 
 ## 19.12 Worked solutions
 """
@@ -1088,7 +1089,7 @@ def dropout(x, p, train, generator):
     return x * keep / (1 - p)
 
 
-check(exercise.dropout, dropout)
+check(exercise.dropout, dropout, solution=True)
 
 
 # %% tags=["solution"]
@@ -1099,7 +1100,7 @@ def drop_path(branch, p, train, generator):
     return branch * keep / (1 - p)
 
 
-check(exercise.drop_path, drop_path)
+check(exercise.drop_path, drop_path, solution=True)
 
 
 # %% tags=["solution"]
@@ -1111,7 +1112,7 @@ def proximal_descent(features, target, penalty, rate, steps):
     return weight
 
 
-check(exercise.ista, proximal_descent)
+check(exercise.ista, proximal_descent, solution=True)
 
 
 # %% tags=["solution"]
@@ -1124,4 +1125,9 @@ def early_stop(losses, patience, min_delta):
     return best
 
 
-check(exercise.early_stop, early_stop)
+check(exercise.early_stop, early_stop, solution=True)
+
+# %% [markdown]
+r"""
+*Lessons:* [start page](00_start_here.ipynb) · previous: 18 · Schedules, batch size and search (planned), before it [17 · Optimisers](17_optimisers.ipynb) · next: 20 · Why joint training fails (planned), then [21 · Metrics and protocols for prediction](21_prediction_metrics.ipynb)
+"""

@@ -4,8 +4,9 @@ r"""
 
 You will be able to say what a figure means, what it cannot see, and how far it would move if you measured again.
 
-*70 minutes · needs no other lesson · under 30 s of CPU · previous: 20 Why joint training fails (planned) · next: 22 Evaluating
-generation and multimodal models (planned)*
+*70 minutes · needs no other lesson · under 30 s of CPU*
+
+*Lessons:* [start page](00_start_here.ipynb) · previous: 20 · Why joint training fails (planned), before it [19 · Regularisation and overfitting](19_regularisation.ipynb) · next: 22 · Evaluating generation and multimodal models (planned), then [29 · Explaining: what does the model look at?](29_explaining.ipynb)
 """
 
 # %% [markdown]
@@ -951,8 +952,8 @@ for a decade, Recht et al. (2019) found accuracies lower on fresh test sets, but
 
 > **"F1 to judge a search engine."**
 
-A search engine returns an order, cut off by the user's patience: Recall@K, MRR, nDCG, and say how large the gallery is (lessons
-06 and 22). Captions, answers and hallucinations need other metrics again (lesson 22).
+A search engine returns an order, cut off by the user's patience: Recall@K, MRR, nDCG, and say how large the gallery is: lesson 06 (planned).
+Captions, answers and hallucinations need other metrics again: lesson 22 (planned).
 
 ## 21.8 At scale
 
@@ -1030,29 +1031,29 @@ r"""
 r"""
 ## 21.11 Sources
 
-1. Fawcett (2006), *An introduction to ROC analysis*, doi:10.1016/j.patrec.2005.10.010: curves, ties, several classes.
-2. Hanley, McNeil (1982), *The meaning and use of the area under a ROC curve*, doi:10.1148/radiology.143.1.7063747: AUC as a
+1. Fawcett (2006), *An introduction to ROC analysis*, [doi:10.1016/j.patrec.2005.10.010](https://doi.org/10.1016/j.patrec.2005.10.010): curves, ties, several classes.
+2. Hanley, McNeil (1982), *The meaning and use of the area under a ROC curve*, [doi:10.1148/radiology.143.1.7063747](https://doi.org/10.1148/radiology.143.1.7063747): AUC as a
    probability, its standard error.
-3. Davis, Goadrich (2006), *The relationship between precision-recall and ROC curves*, doi:10.1145/1143844.1143874.
-4. McDermott et al. (2024), *A closer look at AUROC and AUPRC under class imbalance*, arXiv:2401.06091.
-5. Opitz, Burst (2019), *Macro F1 and macro F1*, arXiv:1911.03347: two quantities with one name.
-6. Efron (1979), *Bootstrap methods: another look at the jackknife*, doi:10.1214/aos/1176344552. Our
+3. Davis, Goadrich (2006), *The relationship between precision-recall and ROC curves*, [doi:10.1145/1143844.1143874](https://doi.org/10.1145/1143844.1143874).
+4. McDermott et al. (2024), *A closer look at AUROC and AUPRC under class imbalance*, [arXiv:2401.06091](https://arxiv.org/abs/2401.06091).
+5. Opitz, Burst (2019), *Macro F1 and macro F1*, [arXiv:1911.03347](https://arxiv.org/abs/1911.03347): two quantities with one name.
+6. Efron (1979), *Bootstrap methods: another look at the jackknife*, [doi:10.1214/aos/1176344552](https://doi.org/10.1214/aos/1176344552). Our
    intervals are percentiles of the draws, the simplest kind.
 7. Dietterich (1998), *Approximate statistical tests for comparing supervised classification learning algorithms*,
-   doi:10.1162/089976698300017197.
-8. Bouthillier et al. (2021), *Accounting for variance in machine learning benchmarks*, arXiv:2103.03098.
+   [doi:10.1162/089976698300017197](https://doi.org/10.1162/089976698300017197).
+8. Bouthillier et al. (2021), *Accounting for variance in machine learning benchmarks*, [arXiv:2103.03098](https://arxiv.org/abs/2103.03098).
 9. Varma, Simon (2006), *Bias in error estimation when using cross-validation for model selection*,
-   doi:10.1186/1471-2105-7-91: our noise study follows theirs. Features chosen outside the folds: Ambroise, McLachlan (2002),
-   *Selection bias in gene extraction on the basis of microarray gene-expression data*, doi:10.1073/pnas.102102699.
-10. Bates, Hastie, Tibshirani (2021), *Cross-validation: what does it estimate and how well does it do it?*, arXiv:2104.00673.
-11. Recht et al. (2019), *Do ImageNet classifiers generalize to ImageNet?*, arXiv:1902.10811.
-12. Guo et al. (2017), *On calibration of modern neural networks*, arXiv:1706.04599; Minderer et al. (2021), *Revisiting the
-    calibration of modern neural networks*, arXiv:2106.07998; Kumar et al. (2019), *Verified uncertainty calibration*,
-    arXiv:1909.10155: why binned estimates mislead.
-13. Elkan (2001), *The foundations of cost-sensitive learning*, IJCAI: the threshold from costs.
-14. Data: *Breast Cancer Wisconsin (Diagnostic)*, doi:10.24432/C5DW2B, and *Optical Recognition of Handwritten Digits*,
-    doi:10.24432/C50P49, as shipped with scikit-learn. Rows per writer: "Sample grouping" in scikit-learn's MOOC,
-    inria.github.io/scikit-learn-mooc.
+   [doi:10.1186/1471-2105-7-91](https://doi.org/10.1186/1471-2105-7-91): our noise study follows theirs. Features chosen outside the folds: Ambroise, McLachlan (2002),
+   *Selection bias in gene extraction on the basis of microarray gene-expression data*, [doi:10.1073/pnas.102102699](https://doi.org/10.1073/pnas.102102699).
+10. Bates, Hastie, Tibshirani (2021), *Cross-validation: what does it estimate and how well does it do it?*, [arXiv:2104.00673](https://arxiv.org/abs/2104.00673).
+11. Recht et al. (2019), *Do ImageNet classifiers generalize to ImageNet?*, [arXiv:1902.10811](https://arxiv.org/abs/1902.10811).
+12. Guo et al. (2017), *On calibration of modern neural networks*, [arXiv:1706.04599](https://arxiv.org/abs/1706.04599); Minderer et al. (2021), *Revisiting the
+    calibration of modern neural networks*, [arXiv:2106.07998](https://arxiv.org/abs/2106.07998); Kumar et al. (2019), *Verified uncertainty calibration*,
+    [arXiv:1909.10155](https://arxiv.org/abs/1909.10155): why binned estimates mislead.
+13. Elkan (2001), *The foundations of cost-sensitive learning*, [IJCAI](https://cseweb.ucsd.edu/~elkan/rescale.pdf): the threshold from costs.
+14. Data: *Breast Cancer Wisconsin (Diagnostic)*, [doi:10.24432/C5DW2B](https://doi.org/10.24432/C5DW2B), and *Optical Recognition of Handwritten Digits*,
+    [doi:10.24432/C50P49](https://doi.org/10.24432/C50P49), as shipped with scikit-learn. Rows per writer: "Sample grouping" in scikit-learn's MOOC,
+    [inria.github.io/scikit-learn-mooc](https://inria.github.io/scikit-learn-mooc).
 
 ## 21.12 Worked solutions
 """
@@ -1070,7 +1071,7 @@ def prf(label, called, classes, average):
     return tuple(((weight * figure).sum() / weight.sum()).item() for figure in figures)
 
 
-check(exercise.prf, prf)
+check(exercise.prf, prf, solution=True)
 
 
 # %% tags=["solution"]
@@ -1082,7 +1083,7 @@ def auc(label, score):
     return won / (positives * (len(label) - positives))
 
 
-check(exercise.auc, auc)
+check(exercise.auc, auc, solution=True)
 
 
 # %% tags=["solution"]
@@ -1095,7 +1096,7 @@ def bootstrap_ci(metric, label, score, resamples, level, generator):
     return tuple(torch.tensor(values).quantile(edges).tolist())
 
 
-check(exercise.bootstrap_ci, bootstrap_ci)
+check(exercise.bootstrap_ci, bootstrap_ci, solution=True)
 
 
 # %% tags=["solution"]
@@ -1105,4 +1106,9 @@ def ece(probabilities, label, bins):
     return sum(gap[place == j].sum().abs().item() for j in range(bins)) / len(label)  # an empty bin adds 0
 
 
-check(exercise.ece, ece)
+check(exercise.ece, ece, solution=True)
+
+# %% [markdown]
+r"""
+*Lessons:* [start page](00_start_here.ipynb) · previous: 20 · Why joint training fails (planned), before it [19 · Regularisation and overfitting](19_regularisation.ipynb) · next: 22 · Evaluating generation and multimodal models (planned), then [29 · Explaining: what does the model look at?](29_explaining.ipynb)
+"""

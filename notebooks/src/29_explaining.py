@@ -4,7 +4,9 @@ r"""
 
 You will be able to draw a map of what a model used, and to prove that the map is right, or that it is not.
 
-*60 minutes · needs lesson 09 for attention · under 60 s of CPU · previous: 28 Robustness (planned) · next: 30 Retrieval (planned)*
+*60 minutes · needs [lesson 09](09_attention.ipynb) for attention · under 60 s of CPU*
+
+*Lessons:* [start page](00_start_here.ipynb) · previous: 28 · Robustness, privacy, fairness, safety (planned), before it [21 · Metrics and protocols for prediction](21_prediction_metrics.ipynb) · next: 30 · Multimodal retrieval-augmented generation and agents (planned), then [31 · Broken-code clinic and a tiny vision–language model](31_clinic_and_tiny_vlm.ipynb)
 """
 
 # %% [markdown]
@@ -874,16 +876,16 @@ r"""
 
 ## 29.11 Sources
 
-1. Sundararajan et al. (2017), arXiv:1703.01365: integrated gradients, completeness, the baseline.
-2. Lundberg and Lee (2017), arXiv:1705.07874: Shapley values as attribution; Ribeiro et al. (2016), arXiv:1602.04938: LIME.
-3. Jain and Wallace (2019), arXiv:1902.10186, and Wiegreffe and Pinter (2019), arXiv:1908.04626: the argument about attention.
-4. Adebayo et al. (2018), arXiv:1810.03292: randomisation of weights and of labels; the edge detector as a rival. Ours shuffles
+1. Sundararajan et al. (2017), [arXiv:1703.01365](https://arxiv.org/abs/1703.01365): integrated gradients, completeness, the baseline.
+2. Lundberg and Lee (2017), [arXiv:1705.07874](https://arxiv.org/abs/1705.07874): Shapley values as attribution; Ribeiro et al. (2016), [arXiv:1602.04938](https://arxiv.org/abs/1602.04938): LIME.
+3. Jain and Wallace (2019), [arXiv:1902.10186](https://arxiv.org/abs/1902.10186), and Wiegreffe and Pinter (2019), [arXiv:1908.04626](https://arxiv.org/abs/1908.04626): the argument about attention.
+4. Adebayo et al. (2018), [arXiv:1810.03292](https://arxiv.org/abs/1810.03292): randomisation of weights and of labels; the edge detector as a rival. Ours shuffles
    weights instead of redrawing them, and adds a second honest model as the control.
-5. Petsiuk et al. (2018), arXiv:1806.07421: deletion and insertion. Zhang et al. (2016), arXiv:1608.00507: the pointing game.
-6. Abnar and Zuidema (2020), arXiv:2005.00928: rollout. Chefer et al. (2021), arXiv:2103.15679: gradient-weighted relevance.
-7. Selvaraju et al. (2016), arXiv:1610.02391: Grad-CAM. Simonyan et al. (2013), arXiv:1312.6034: saliency. Kokhlikyan et al. (2020), arXiv:2009.07896: captum, which does the work here.
-8. Goyal et al. (2016), arXiv:1612.00837: language priors in visual question answering.
-9. Next after maps of inputs: sparse autoencoders name directions inside the model, Cunningham et al. (2023), arXiv:2309.08600.
+5. Petsiuk et al. (2018), [arXiv:1806.07421](https://arxiv.org/abs/1806.07421): deletion and insertion. Zhang et al. (2016), [arXiv:1608.00507](https://arxiv.org/abs/1608.00507): the pointing game.
+6. Abnar and Zuidema (2020), [arXiv:2005.00928](https://arxiv.org/abs/2005.00928): rollout. Chefer et al. (2021), [arXiv:2103.15679](https://arxiv.org/abs/2103.15679): gradient-weighted relevance.
+7. Selvaraju et al. (2016), [arXiv:1610.02391](https://arxiv.org/abs/1610.02391): Grad-CAM. Simonyan et al. (2013), [arXiv:1312.6034](https://arxiv.org/abs/1312.6034): saliency. Kokhlikyan et al. (2020), [arXiv:2009.07896](https://arxiv.org/abs/2009.07896): captum, which does the work here.
+8. Goyal et al. (2016), [arXiv:1612.00837](https://arxiv.org/abs/1612.00837): language priors in visual question answering.
+9. Next after maps of inputs: sparse autoencoders name directions inside the model, Cunningham et al. (2023), [arXiv:2309.08600](https://arxiv.org/abs/2309.08600).
 
 ## 29.12 Worked solutions
 """
@@ -898,7 +900,7 @@ def integrated_gradients(score, x, baseline, steps):
     return total / steps * (x - baseline)
 
 
-check(exercise.integrated_gradients, integrated_gradients)
+check(exercise.integrated_gradients, integrated_gradients, solution=True)
 
 
 # %% tags=["solution"]
@@ -910,7 +912,7 @@ def rollout(maps):
     return rolled
 
 
-check(exercise.attention_rollout, rollout)
+check(exercise.attention_rollout, rollout, solution=True)
 
 
 # %% tags=["solution"]
@@ -923,7 +925,7 @@ def deletion(score, x, importance):
     return torch.stack(scores, dim=1)
 
 
-check(exercise.deletion_curve, deletion)
+check(exercise.deletion_curve, deletion, solution=True)
 
 
 # %% tags=["solution"]
@@ -932,4 +934,9 @@ def pointing(heat, mask):
     return mask.flatten(1)[torch.arange(len(heat)), top]
 
 
-check(exercise.pointing_game, pointing)
+check(exercise.pointing_game, pointing, solution=True)
+
+# %% [markdown]
+r"""
+*Lessons:* [start page](00_start_here.ipynb) · previous: 28 · Robustness, privacy, fairness, safety (planned), before it [21 · Metrics and protocols for prediction](21_prediction_metrics.ipynb) · next: 30 · Multimodal retrieval-augmented generation and agents (planned), then [31 · Broken-code clinic and a tiny vision–language model](31_clinic_and_tiny_vlm.ipynb)
+"""

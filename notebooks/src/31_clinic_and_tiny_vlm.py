@@ -4,7 +4,9 @@ r"""
 
 You will be able to find the bug that raises no error, and to defend a vision-language model that you trained yourself.
 
-*Two hours, and two more for the whole clinic · needs lessons 09, 21 and 29 · under 60 s of CPU · previous: 30 Retrieval (planned) · next: 32 System design (planned)*
+*Two hours, and two more for the whole clinic · needs [lesson 09](09_attention.ipynb), [lesson 21](21_prediction_metrics.ipynb) and [lesson 29](29_explaining.ipynb) · under 60 s of CPU*
+
+*Lessons:* [start page](00_start_here.ipynb) · previous: 30 · Multimodal retrieval-augmented generation and agents (planned), before it [29 · Explaining: what does the model look at?](29_explaining.ipynb) · next: 32 · System-design interviews (planned)
 """
 
 # %% [markdown]
@@ -767,7 +769,7 @@ claim(
 
 # %% [markdown]
 r"""
-A map is a hypothesis (lesson 29). Ask the model: delete pixels (to black; lesson 29 tries other fillers) in the order of the map of "colour", and watch the probability of that word.
+A map is a hypothesis: see [lesson 29](29_explaining.ipynb). Ask the model: delete pixels (to black; [lesson 29](29_explaining.ipynb) tries other fillers) in the order of the map of "colour", and watch the probability of that word.
 The rival order comes from the map of the *other* colour word: the same method, the same model, another object.
 """
 
@@ -1009,12 +1011,12 @@ r"""
 
 ## 31.11 Sources
 
-1. Liu et al. (2023), arXiv:2304.08485 and arXiv:2310.03744: LLaVA and LLaVA-1.5, stages, projector, data sizes. Ours: thousands of times smaller, learned positions, drawn scenes.
-2. Radford et al. (2021), arXiv:2103.00020: pre-training of the image encoder on pairs.
-3. Papineni et al. (2002), doi:10.3115/1073083.1073135: BLEU; Post (2018), arXiv:1804.08771: say which tokeniser. Vedantam et al. (2015), arXiv:1411.5726: CIDEr.
-4. Rohrbach et al. (2018), arXiv:1809.02156: CHAIR. Li et al. (2023), arXiv:2305.10355: POPE.
-5. Sundararajan et al. (2017), arXiv:1703.01365: integrated gradients. Kokhlikyan et al. (2020), arXiv:2009.07896: captum. Zhang et al. (2016), arXiv:1608.00507: the pointing game. Petsiuk et al. (2018), arXiv:1806.07421: deletion.
-6. Micikevicius et al. (2017), arXiv:1710.03740: mixed precision. Rajbhandari et al. (2019), arXiv:1910.02054: bytes a weight. Kaplan et al. (2020), arXiv:2001.08361: six operations a weight and token. NVIDIA, A100 data sheet: its peak.
+1. Liu et al. (2023), [arXiv:2304.08485](https://arxiv.org/abs/2304.08485) and [arXiv:2310.03744](https://arxiv.org/abs/2310.03744): LLaVA and LLaVA-1.5, stages, projector, data sizes. Ours: thousands of times smaller, learned positions, drawn scenes.
+2. Radford et al. (2021), [arXiv:2103.00020](https://arxiv.org/abs/2103.00020): pre-training of the image encoder on pairs.
+3. Papineni et al. (2002), [doi:10.3115/1073083.1073135](https://doi.org/10.3115/1073083.1073135): BLEU; Post (2018), [arXiv:1804.08771](https://arxiv.org/abs/1804.08771): say which tokeniser. Vedantam et al. (2015), [arXiv:1411.5726](https://arxiv.org/abs/1411.5726): CIDEr.
+4. Rohrbach et al. (2018), [arXiv:1809.02156](https://arxiv.org/abs/1809.02156): CHAIR. Li et al. (2023), [arXiv:2305.10355](https://arxiv.org/abs/2305.10355): POPE.
+5. Sundararajan et al. (2017), [arXiv:1703.01365](https://arxiv.org/abs/1703.01365): integrated gradients. Kokhlikyan et al. (2020), [arXiv:2009.07896](https://arxiv.org/abs/2009.07896): captum. Zhang et al. (2016), [arXiv:1608.00507](https://arxiv.org/abs/1608.00507): the pointing game. Petsiuk et al. (2018), [arXiv:1806.07421](https://arxiv.org/abs/1806.07421): deletion.
+6. Micikevicius et al. (2017), [arXiv:1710.03740](https://arxiv.org/abs/1710.03740): mixed precision. Rajbhandari et al. (2019), [arXiv:1910.02054](https://arxiv.org/abs/1910.02054): bytes a weight. Kaplan et al. (2020), [arXiv:2001.08361](https://arxiv.org/abs/2001.08361): six operations a weight and token. NVIDIA, A100 data sheet: its peak.
 7. Hugging Face, [migration guide to transformers 5](https://github.com/huggingface/transformers/blob/main/MIGRATION_GUIDE_V5.md): what is gone. PyTorch, [issue 138506](https://github.com/pytorch/pytorch/issues/138506): the end of its Anaconda channel.
 8. Real reports: [minimind-v #75](https://github.com/jingyaogong/minimind-v/issues/75), a load that was not strict; [transformers #24725](https://github.com/huggingface/transformers/issues/24725), a mean of means, mended in [#34191](https://github.com/huggingface/transformers/pull/34191); [TRL #6357](https://github.com/huggingface/trl/pull/6357), EOS masked as padding; [lamorel #53](https://github.com/flowersteam/lamorel/issues/53), padding on the wrong side. Each case of the clinic names where its bug was met.
 
@@ -1044,7 +1046,7 @@ def collate(examples, bos, eos, pad):
     return ids, ids.masked_fill(given | ~mask, -100), mask
 
 
-check(exercise.collate, collate)
+check(exercise.collate, collate, solution=True)
 
 
 # %% tags=["solution"]
@@ -1062,7 +1064,7 @@ def train_step(model, micro_batches, optimizer, clip_norm):
     return total
 
 
-check(exercise.train_step, train_step)
+check(exercise.train_step, train_step, solution=True)
 
 
 # %% tags=["solution"]
@@ -1079,4 +1081,9 @@ def generate_words(model, image, prompt, most, eos, pad):
     return torch.stack(said, dim=1)
 
 
-check(exercise.generate, generate_words)
+check(exercise.generate, generate_words, solution=True)
+
+# %% [markdown]
+r"""
+*Lessons:* [start page](00_start_here.ipynb) · previous: 30 · Multimodal retrieval-augmented generation and agents (planned), before it [29 · Explaining: what does the model look at?](29_explaining.ipynb) · next: 32 · System-design interviews (planned)
+"""

@@ -50,4 +50,4 @@ def run() -> dict:
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return {"loss a word": losses, "the model writes": repr(write(model, longest=12))}
+    return {"loss a word": losses, "the model writes": write(model, longest=12) or "nothing"}

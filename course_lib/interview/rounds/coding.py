@@ -57,7 +57,7 @@ def solution(exercise: Exercise) -> str:
     variable = next((name for name, value in vars(module).items() if value is exercise), "")
     lesson = "".join(path.read_text(encoding="utf-8") for path in SOURCES.glob(f"{exercise.id[:2]}_*.py"))
     for cell in re.split(r"^# %%", lesson, flags=re.MULTILINE):
-        checked = re.search(rf"^check\(exercise\.{variable}, (\w+)\)", cell, re.MULTILINE)
+        checked = re.search(rf"^check\(exercise\.{variable}, (\w+), solution=True\)", cell, re.MULTILINE)
         if checked and cell.startswith(' tags=["solution"]'):
             code = cell[: checked.start()].partition("\n")[2].strip()
             return re.sub(rf"\b{checked[1]}\b", signature(exercise)[0], code)
