@@ -77,6 +77,45 @@ def test_a_start_page_that_lists_other_lessons_is_out_of_date(tmp_path):
     assert "[77 ·" in target.read_text(encoding="utf-8") and not build.in_sync(source, target)
 
 
+def test_prose_and_folding_run_nothing(built, tmp_path, monkeypatch):
+    source, target = tmp_path / "90_builder.py", tmp_path / "90_builder.ipynb"
+    source.write_text(LESSON.replace("中文", "words").replace('["solution"]', '["claim"]'), encoding="utf-8")
+    target.write_bytes(built[1].read_bytes())
+    monkeypatch.setattr(build, "execute", lambda notebook: pytest.fail("prose was run"))
+    build.build(source, target, rerun=False)
+    assert build.in_sync(source, target)
+    before, after = (nbformat.read(path, as_version=4).cells for path in (built[1], target))
+    assert [cell.get("outputs") for cell in after] == [cell.get("outputs") for cell in before]
+
+
+@pytest.mark.parametrize("change", [("42", "43"), ("# %%\nprint", "# %%\n7\n\n# %%\nprint"), ('# %%\nprint("one")\n', "")])
+def test_code_that_changed_is_run(built, tmp_path, change):
+    source, target = tmp_path / "90_builder.py", tmp_path / "90_builder.ipynb"
+    source.write_text(LESSON.replace(*change, 1), encoding="utf-8")
+    target.write_bytes(built[1].read_bytes())
+    build.build(source, target, rerun=False)
+    assert build.in_sync(source, target)
+    if change[0] == "42":
+        assert nbformat.read(target, as_version=4).cells[-1].outputs[0].text == "43\n"
+
+
+def test_outputs_of_a_notebook_that_was_run_out_of_order_are_not_kept(built, tmp_path):
+    source, target = built[0], tmp_path / "90_builder.ipynb"
+    notebook = nbformat.read(built[1], as_version=4)
+    notebook.cells[1].execution_count = 7
+    nbformat.write(notebook, target)
+    build.build(source, target, rerun=False)
+    assert build.in_sync(source, target)
+
+
+def test_what_is_folded_depends_on_the_tags(tmp_path):
+    source = tmp_path / "94_tags.py"
+    source.write_text('# %% tags=["claim", "reveal"]\n1\n\n# %% tags=["exercise"]\n2\n', encoding="utf-8")
+    folded, plain = build.read_source(source).cells
+    assert folded.metadata.jupyter == {"source_hidden": True, "outputs_hidden": True}
+    assert "jupyter" not in plain.metadata
+
+
 def test_two_builds_are_byte_identical(built, tmp_path):
     source, target = built
     build.build(source, tmp_path / "again.ipynb")

@@ -6,6 +6,7 @@ import pkgutil
 import pytest
 
 import course_lib.exercises
+from course_lib.learner import log
 from course_lib.lesson.exercises import Exercise, check, hint, judge
 
 MODULES = [
@@ -13,6 +14,13 @@ MODULES = [
     for m in pkgutil.iter_modules(course_lib.exercises.__path__)
 ]
 EXERCISES = [exercise for module in MODULES for exercise in module.EXERCISES]
+
+
+@pytest.fixture
+def live(monkeypatch, tmp_path):
+    """A learner's own kernel, with a log of its own."""
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    monkeypatch.delenv("COURSE_STATIC", raising=False)
 
 
 def doubled():
@@ -27,7 +35,7 @@ def doubled():
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
 def test_reference_passes(exercise):
-    assert judge(exercise, exercise.reference) == (True, f"✓ {exercise.id}  passed")
+    assert judge(exercise, exercise.reference)[:2] == (True, f"✓ {exercise.id}  passed")
 
 
 @pytest.mark.parametrize("exercise", EXERCISES, ids=lambda e: e.id)
@@ -69,20 +77,51 @@ def test_a_stub_is_not_attempted_yet(capsys):
 
 
 def test_an_error_in_the_answer_is_named_and_does_not_stop_the_notebook():
-    passed, line = judge(doubled(), lambda x: x + undefined_name)  # noqa: F821
-    assert not passed and "your code raised NameError (line" in line
+    passed, line, stage = judge(doubled(), lambda x: x + undefined_name)  # noqa: F821
+    assert not passed and stage == 1 and "your code raised NameError (line" in line
 
 
 def test_advice_names_the_stage():
     assert judge(doubled(), lambda x: x).line.startswith("✗ 00.9 double  stage 1 of 1: that returns its input")
 
 
-def test_hints_come_in_order_and_refuse_others(capsys):
+@pytest.mark.parametrize("level", [3, -1, 99])
+def test_a_hint_that_there_is_not_says_which_there_are(capsys, level):
+    hint(doubled(), level=level)
+    assert capsys.readouterr().out == "00.9 double  ●○○  5 minutes  hints: level=1 to level=2\n"
+
+
+def test_hints_come_in_order(capsys):
     hint(doubled())
     hint(doubled(), level=2)
     assert capsys.readouterr().out.splitlines() == [
         "00.9 double  ●○○  5 minutes  hints: level=1 to level=2",
         "hint 2 of 2: x + x",
     ]
-    with pytest.raises(ValueError, match="hints 1 to 2; level=3"):
-        hint(doubled(), level=3)
+
+
+def test_every_try_is_noted(live):
+    check(doubled(), lambda x: x)
+    check(doubled(), lambda x: 3 * x)
+    check(doubled(), lambda x: 2 * x)
+    notes = log.entries("check")
+    assert [each.id for each in notes] == ["00.9 double"] * 3
+    assert [each.detail["passed"] for each in notes] == [False, False, True]
+    assert [each.detail["stage"] for each in notes] == [1, 1, 0] and notes[0].detail["stages"] == 1
+
+
+def test_an_untouched_lesson_that_is_run_from_top_to_bottom_notes_nothing(live, capsys):
+    def stub(x):
+        raise NotImplementedError
+
+    check(doubled(), stub)
+    check(doubled(), doubled().reference, solution=True)
+    assert capsys.readouterr().out == "○ 00.9 double  not attempted yet\n✓ 00.9 double  passed\n"
+    assert log.entries("check") == []
+
+
+def test_a_build_notes_nothing(live, monkeypatch):
+    monkeypatch.setenv("COURSE_STATIC", "1")
+    check(doubled(), lambda x: 2 * x)
+    monkeypatch.delenv("COURSE_STATIC")
+    assert log.entries("check") == []

@@ -97,7 +97,10 @@ def test_stubs_are_unattempted_and_solutions_pass(lesson):
         printed = "".join(output.get("text", "") for output in cell.outputs)
         if "exercise" in cell.metadata.get("tags", []):
             assert "not attempted yet" in printed, cell.source
-        if "solution" in cell.metadata.get("tags", []):
+        solution = "solution" in cell.metadata.get("tags", [])
+        checks = re.findall(r"^check\(.*\)$", cell.source, re.MULTILINE)
+        assert all(call.endswith(", solution=True)") == solution for call in checks), "whose pass is this?"
+        if solution:
             assert re.search(r"^✓ \d\d\.\d .* passed$", printed, re.MULTILINE) and "✗" not in printed, cell.source
 
 
@@ -136,6 +139,24 @@ def test_plain_markdown_and_no_network(lesson):
         assert "```mermaid" not in cell.source
     source = lesson.source.read_text(encoding="utf-8")
     assert not re.search(r"\b(requests|urllib|hf_hub_download|download_\w+)\b|from_pretrained\(\"", source)
+
+
+@each(BUILT)
+def test_addresses_are_links(lesson):
+    """A paper, a page: one click from where it is named."""
+    for cell in cells(lesson, "markdown"):
+        text = re.sub(r"`[^`]*`|<https?://[^>]*>|\[[^\]]*\]\([^)]*\)", "", cell.source)  # code and links
+        bare = re.findall(r"arXiv:\d+\.\d+|\bdoi:10\.\S+|https?://\S+|\bwww\.\S+", text)
+        assert not bare, f"write [{bare[0]}](https://…)"
+
+
+@each(FULL)
+def test_sources_have_links(lesson):
+    text = "\n\n".join(cell.source for cell in cells(lesson, "markdown"))
+    section = re.search(r"^## \d+\.\d+ Sources\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)[1]
+    sources = re.split(r"^\d+\. ", section, flags=re.MULTILINE)[1:]
+    linked = [source for source in sources if re.search(r"\]\(https?://|<https?://", source)]
+    assert len(sources) >= 3 and len(linked) >= 0.9 * len(sources), [each for each in sources if each not in linked]
 
 
 @each(BUILT)
