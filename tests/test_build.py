@@ -88,7 +88,9 @@ def test_prose_and_folding_run_nothing(built, tmp_path, monkeypatch):
     assert [cell.get("outputs") for cell in after] == [cell.get("outputs") for cell in before]
 
 
-@pytest.mark.parametrize("change", [("42", "43"), ("# %%\nprint", "# %%\n7\n\n# %%\nprint"), ('# %%\nprint("one")\n', "")])
+@pytest.mark.parametrize(
+    "change", [("42", "43"), ("# %%\nprint", "# %%\n7\n\n# %%\nprint"), ('# %%\nprint("one")\n', "")]
+)
 def test_code_that_changed_is_run(built, tmp_path, change):
     source, target = tmp_path / "90_builder.py", tmp_path / "90_builder.ipynb"
     source.write_text(LESSON.replace(*change, 1), encoding="utf-8")
