@@ -1,0 +1,148 @@
+"""What a signature promises, as something to compare with: Float[Tensor, "B K"], Sequence[str], one of them or None.
+
+A `Form` is made once, when a function is decorated with `refuse.misfit`, and asked at every call, so `fits` is short
+and fast; `refusal` runs once, before the call ends, and takes its time to find the words.
+"""
+
+import types
+import typing
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+Sizes = dict[str, Any]
+"""Axis letter to its size, "*batch" to several, and "3" to 3: a number is an axis whose size is known."""
+
+HOLDS = {"Float": "floating-point numbers", "Int": "integers", "Bool": "True and False", "Num": "numbers"}
+CAST = {"Float": ".float()", "Int": ".long()", "Bool": ".bool()"}
+CONVERT = {"ndarray": "torch.from_numpy", "list": "torch.tensor", "tuple": "torch.tensor"}
+ANY_RANK = 99
+
+
+class Array:
+    """An annotation such as Float[Tensor, "*batch K"]. others: further types that the argument may have."""
+
+    def __init__(self, annotation: Any, others: tuple) -> None:
+        self.kind, self.optional = annotation.array_type, type(None) in others
+        self.loose = any(other is not type(None) for other in others)
+        self.holds, self.dtypes = annotation.__name__.partition("[")[0], annotation.dtypes
+        self.seen: set = set()  # dtypes that were found to fit, since their names are slow to compare
+        self.axes = annotation.dim_str.split()
+        star = [place for place, axis in enumerate(self.axes) if axis.startswith("*") or axis == "..."]
+        self.least = len(self.axes) - len(star)
+        self.most = ANY_RANK if star else self.least
+        self.star = self.axes[star[0]] if star and self.axes[star[0]] not in ("*_", "...") else None
+        self.several = slice(star[0], star[0] + 1 - len(self.axes) or None) if star else None
+        self.named = [  # an axis behind the star is counted from the end
+            (place if not star or place < star[0] else place - len(self.axes), axis)
+            for place, axis in enumerate(self.axes)
+            if axis.isdigit() or (axis.isidentifier() and not axis.startswith("_"))
+        ]
+
+    def fits(self, value: Any, sizes: Sizes) -> bool:
+        """Whether the value fits the sizes that earlier arguments have set; adds those that it is the first to have."""
+        if not isinstance(value, self.kind):
+            return self.loose or (self.optional and value is None)
+        return (value.dtype in self.seen or self._takes(value.dtype)) and self._spans(value.shape, sizes)
+
+    def _takes(self, dtype: Any) -> bool:
+        fitting = not isinstance(self.dtypes, tuple) or _name(dtype) in self.dtypes
+        if fitting:
+            self.seen.add(dtype)
+        return fitting
+
+    def _spans(self, shape: tuple[int, ...], sizes: Sizes) -> bool:
+        if not self.least <= len(shape) <= self.most:
+            return False
+        for place, axis in self.named:
+            if sizes.setdefault(axis, shape[place]) != shape[place]:
+                return False
+        return self.star is None or sizes.setdefault(self.star, shape[self.several]) == shape[self.several]
+
+    def parts(self, name: str, value: Any) -> Iterator[tuple[str, "Form", Any]]:
+        """What to look at one by one to find the misfit."""
+        yield name, self, value
+
+    def refusal(self, name: str, value: Any, taker: str, sizes: Sizes, source: dict[str, str]) -> Exception:
+        """Say what came and what fits, and try which small change would mend it. source: who set each size."""
+        wanted, holds = f"({', '.join(self.axes)}{',' * (len(self.axes) == 1)})", HOLDS.get(self.holds, self.holds)
+        if not isinstance(value, self.kind):
+            came = type(value).__name__
+            advice = f"; try {CONVERT[came]}({name})" if came in CONVERT else ""
+            return TypeError(f"{name} is {came}, but {taker} takes a {self.kind.__name__} of {holds}, {wanted}{advice}")
+        came = tuple(value.shape)
+        if not self._takes(value.dtype):
+            one_hot = self.holds == "Int" and not self._spans(came, dict(sizes)) and self._spans(came[:-1], dict(sizes))
+            change = ".argmax(-1)" if one_hot else CAST.get(self.holds)
+            advice = f"; try {name}{change}" if change else ""
+            return TypeError(f"{name} holds {_name(value.dtype)}, but {taker} takes {holds}, {wanted}{advice}")
+        known = [f"{axis} = {_size(sizes[axis])} as in {source[axis]}" for axis in self.axes if axis in source]
+        known = f" with {', '.join(known)}" if known else ""
+        mends = [change for change, shape in _changes(came) if self._spans(shape, dict(sizes))]
+        advice = f"; try {name}{mends[0]}" if mends else ""
+        return ValueError(f"{name} has shape {came}, but {taker} takes {wanted}{known}{advice}")
+
+
+class Several:
+    """An annotation such as Sequence[str] or Mapping[str, Float[Tensor, "B S"]]. inner: form of a member."""
+
+    def __init__(self, inner: "Form | None", others: tuple) -> None:
+        self.inner, self.others = inner, others
+        self.axes = [] if inner is None else inner.axes
+
+    def fits(self, value: Any, sizes: Sizes) -> bool:
+        """As `Array.fits`. A string, although a sequence of strings, is one string too few."""
+        if isinstance(value, str) or not isinstance(value, Collection):
+            return isinstance(value, self.others)
+        return self.inner is None or all(self.inner.fits(each, sizes) for _, each in _members(value))
+
+    def parts(self, name: str, value: Any) -> Iterator[tuple[str, "Form", Any]]:
+        """As `Array.parts`."""
+        if self.inner is None or isinstance(value, str) or not isinstance(value, Collection):
+            yield name, self, value
+        else:
+            for key, each in _members(value):
+                yield from self.inner.parts(f"{name}[{key!r}]", each)
+
+    def refusal(self, name: str, value: Any, taker: str, _sizes: Sizes, _source: dict[str, str]) -> Exception:
+        """As `Array.refusal`."""
+        came, advice = ("one string", f"; try [{name}]") if isinstance(value, str) else (type(value).__name__, "")
+        return TypeError(f"{name} is {came}, but {taker} takes a collection, such as a list{advice}")
+
+
+Form = Array | Several
+
+
+def form_of(annotation: Any) -> Form | None:
+    """What there is to check of an argument; None: nothing."""
+    union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
+    members = typing.get_args(annotation) if union else (annotation,)
+    for member in sorted(members, key=lambda member: not hasattr(member, "dim_str")):  # an array says more than a list
+        others = tuple(other for other in members if other is not member)
+        origin, inside = typing.get_origin(member), typing.get_args(member)
+        if hasattr(member, "dim_str"):
+            return Array(member, others)
+        if isinstance(origin, type) and issubclass(origin, Collection):
+            return Several(form_of(inside[0 if origin is tuple else -1]), others)
+    return None
+
+
+def _name(dtype: Any) -> str:
+    return str(dtype).rpartition(".")[2]
+
+
+def _size(size: Any) -> Any:
+    return size if isinstance(size, int) else tuple(size)
+
+
+def _members(value: Collection) -> Iterator[tuple[Any, Any]]:
+    return iter(value.items()) if isinstance(value, Mapping) else enumerate(value)
+
+
+def _changes(shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Small mistakes and what mends them: an axis of one too many, the channels last, the batch missing."""
+    for place, size in enumerate(shape):
+        if size == 1:
+            yield f".squeeze({place})", shape[:place] + shape[place + 1 :]
+    for place in range(len(shape) - 1):
+        yield f".movedim(-1, {place})", (*shape[:place], shape[-1], *shape[place:-1])
+    yield ".unsqueeze(0)", (1, *shape)
