@@ -14,6 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from course_lib.data.paths import stays_below
+from course_lib.data.shard_index import Member, compare, index_of, read_index, write_index
+from course_lib.data.tar_files import read_files
+
 Example = dict[str, bytes]
 Item = TypeVar("Item")
 _NAME = re.compile(r"((?:.*/)?[^/.]+)\.([^/]+)")
@@ -24,7 +28,8 @@ def write_shards(folder: str | Path, examples: Iterable[Example], *, per_shard: 
     """Write examples, `per_shard` to a file, as `shard-000000.tar`, ...; return the files in order.
 
     An example is {ending: bytes}, for example {"png": ..., "txt": ...}. The same examples give the same bytes: entries
-    carry no time and no owner. Raises FileExistsError where the folder holds shards already: they would be read, too.
+    carry no time and no owner. Beside each shard lies its index, `shard-000000.index.json`, with the sha256 of every
+    file. Raises FileExistsError where the folder holds shards already: they would be read, too.
     """
     if per_shard < 1:
         raise ValueError(f"per_shard {per_shard} is too small; a shard holds at least 1 example")
@@ -34,53 +39,69 @@ def write_shards(folder: str | Path, examples: Iterable[Example], *, per_shard: 
         raise FileExistsError(f"{folder} already holds shards; write to an empty folder")
     stream, number, files = iter(examples), 0, []
     while chunk := list(islice(stream, per_shard)):
-        if not all(chunk):
-            raise ValueError(f"example {number + chunk.index({})} is empty; give each at least one {{ending: bytes}}")
+        named = [file for place, example in enumerate(chunk, start=number) for file in _named(example, place)]
         files.append(folder / f"shard-{len(files):06d}.tar")
-        with tarfile.open(files[-1], "w") as archive:
-            for example in chunk:
-                for ending, content in example.items():
-                    entry = tarfile.TarInfo(f"{number:06d}.{ending}")
-                    entry.size = len(content)
-                    archive.addfile(entry, io.BytesIO(content))
-                number += 1
+        _write_shard(files[-1], named)
+        number += len(chunk)
     return files
 
 
-def read_shard(path: Path) -> Iterator[Example]:
+def _named(example: Example, number: int) -> list[tuple[str, bytes]]:
+    """The files of one example, by name; refuses what could not be read back."""
+    if len(example) == 0:
+        raise ValueError(f"example {number} is empty; give each at least one {{ending: bytes}}")
+    for ending, content in example.items():
+        if not isinstance(content, bytes):
+            came = type(content).__name__
+            raise TypeError(f"example {number} has a {came} as {ending!r}, not bytes; encode it, as in text.encode()")
+        if _NAME.fullmatch(f"0.{ending}") is None or not stays_below(ending):
+            raise ValueError(f"example {number} has the ending {ending!r}; give one without a slash, such as 'png'")
+    return [(f"{number:06d}.{ending}", content) for ending, content in example.items()]
+
+
+def _write_shard(path: Path, named: list[tuple[str, bytes]]) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name, content in named:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    write_index(path, [Member.of(name, content) for name, content in named])
+
+
+def read_shard(path: Path, *, need_index: bool = False) -> Iterator[Example]:
     """Yield the examples of one file in order, reading it once from front to back.
 
-    A shard that ends early is refused with its name; a torn example is never returned as a whole one. So are files of
-    one example that do not stand together, and what is no file with a name and an ending; folders are passed over.
+    A torn, altered or lengthened example is never returned: with an index beside the shard every file is compared
+    before its example goes out. Without one, as in shards of other tools, all that a tar file shows is checked (see
+    `tar_files`): headers, sizes, names, the end mark. Only a byte changed inside a file stays unseen then.
+    Files of one example that do not stand together are refused, and what is no file with a name and an ending.
+
+    need_index: True refuses a shard whose index is missing.
+    Raises ValueError with the name of the shard, and FileNotFoundError.
     """
-    with path.open("rb") as file:  # a tar ends in 1,024 zero bytes; tarfile itself takes a file without them for whole
-        file.seek(max(0, path.stat().st_size - 1024))
-        if file.read() != bytes(1024):
-            raise ValueError(f"{path} is cut off or no tar file: its end mark is missing; copy it again")
+    members, files = read_index(path), read_files(path)
+    if members is not None:
+        files = compare(files, members, path)
+    elif need_index:
+        raise ValueError(f"{index_of(path)} is missing; copy it beside {path.name}, or read with need_index=False")
     name, example, done = None, {}, set()
-    try:
-        with tarfile.open(path, "r|") as archive:
-            for entry in archive:
-                if entry.isdir():
-                    continue
-                stem, ending = _stem_and_ending(entry, path)
-                if stem != name and example:
-                    yield example
-                    done.add(name)
-                    example = {}
-                if stem in done or ending in example:
-                    raise ValueError(f"{path}: {entry.name} comes twice or apart; pack with `tar --sort=name`")
-                name, example[ending] = stem, archive.extractfile(entry).read()
-    except tarfile.ReadError as error:
-        raise ValueError(f"{path} cannot be read as a tar file ({error}); copy it again") from None
+    for file, content in files:
+        stem, ending = _stem_and_ending(file, path)
+        if stem != name and example:
+            yield example
+            done.add(name)
+            example = {}
+        if stem in done or ending in example:
+            raise ValueError(f"{path}: {file} comes twice or apart; pack with `tar --sort=name`")
+        name, example[ending] = stem, content
     if example:
         yield example
 
 
-def _stem_and_ending(entry: tarfile.TarInfo, path: Path) -> tuple[str, str]:
-    found = _NAME.fullmatch(entry.name)
-    if found is None or not entry.isfile():
-        raise ValueError(f"{path} holds {entry.name}, which is no file such as 000017.png; pack the examples alone")
+def _stem_and_ending(file: str, path: Path) -> tuple[str, str]:
+    found = _NAME.fullmatch(file)
+    if found is None:
+        raise ValueError(f"{path} holds {file}, which is no file such as 000017.png; pack the examples alone")
     return found[1], found[2]
 
 
