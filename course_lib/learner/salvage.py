@@ -1,38 +1,12 @@
-"""A damaged SQLite file: recognised, moved aside under a name of its own, and read as far as it can be read."""
+"""A damaged SQLite file: recognised, and read as far as it can be read."""
 
 import shutil
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
-BUSY_SECONDS = 10.0  # how long one kernel waits for another
 LARGEST = 1 << 30  # bytes; a review takes about 50, so a larger size in a header is damage itself
-
-
-_ASIDE = ".damaged-"
-_WHEN = "%Y%m%dT%H%M%S.%fZ"
-
-
-class Aside(NamedTuple):
-    """A damaged file that was moved aside."""
-
-    path: Path
-    at: datetime
-    """When, in UTC."""
-
-
-def list_aside(path: Path) -> list[Aside]:
-    """The damaged files that once stood at `path`, oldest first."""
-    found = []
-    for each in path.parent.glob(f"{path.stem}{_ASIDE}*{path.suffix}"):
-        with suppress(ValueError):  # somebody else's name
-            when = each.stem.removeprefix(f"{path.stem}{_ASIDE}")
-            found.append(Aside(each, datetime.strptime(when, _WHEN).replace(tzinfo=UTC)))
-    return sorted(found, key=lambda each: each.at)
 
 
 def find_damage(path: Path) -> str:
@@ -40,7 +14,7 @@ def find_damage(path: Path) -> str:
     if not path.is_file():
         return ""
     try:
-        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS)) as connection:
+        with closing(sqlite3.connect(path, timeout=10.0)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             return "" if found == "ok" else str(found)
     except sqlite3.OperationalError:
@@ -49,47 +23,7 @@ def find_damage(path: Path) -> str:
         return str(error)
 
 
-def set_aside(path: Path, schema: str, columns: dict[str, str], fits: Callable[[str, tuple], bool]) -> str:
-    """Rename a damaged file and its companions, carry over what can be read, and say so.
-
-    schema: statements that create what is missing in a new file. columns: table to its columns but `id`.
-    fits: whether a row read from a table may be carried over.
-
-    One process at a time, by the lock of a second SQLite file: without it two kernels that find the damage together
-    could move each other's new file aside.
-    """
-    with closing(sqlite3.connect(path.with_suffix(".repair"), timeout=BUSY_SECONDS, isolation_level=None)) as lock:
-        lock.execute("BEGIN EXCLUSIVE")
-        damage = find_damage(path)
-        if not damage:
-            return ""  # another kernel was faster
-        aside = path.with_name(f"{path.stem}{_ASIDE}{datetime.now(UTC):{_WHEN}}{path.suffix}")
-        for companion in ("-wal", "-shm", ""):
-            if (source := Path(f"{path}{companion}")).exists():
-                source.rename(f"{aside}{companion}")
-        saved = {
-            table: [row for row in _salvage(aside, table, columns[table]) if fits(table, row)] for table in columns
-        }
-        with closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
-            connection.executescript(f"BEGIN IMMEDIATE;{schema}COMMIT;")
-            connection.execute("BEGIN IMMEDIATE")
-            for table, rows in saved.items():
-                insert(connection, table, columns[table], rows)
-            connection.execute("COMMIT")
-        counts = [f"{len(rows)} {table.replace('_', ' ')}" for table, rows in saved.items()]
-        return (
-            f"{path.name} was damaged ({damage}). It was moved to {aside}, where it stays as it is; "
-            f"{', '.join(counts[:-1])} and {counts[-1]} could be read and were carried over."
-        )
-
-
-def insert(connection: sqlite3.Connection, table: str, columns: str, rows: list[tuple]) -> None:
-    """Append rows, one value a column."""
-    marks = ", ".join("?" for _ in columns.split(","))
-    connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
-
-
-def _salvage(path: Path, table: str, columns: str) -> list[tuple]:
+def salvage(path: Path, table: str, columns: str) -> list[tuple]:
     """The rows that can be read, from both ends up to the damage, oldest first."""
     with TemporaryDirectory() as folder:  # SQLite writes when it opens; the damaged file stays as it is
         for companion in ("", "-wal"):

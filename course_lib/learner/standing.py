@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from course_lib.learner.log import Entry, entries
-from course_lib.learner.salvage import Aside
+from course_lib.learner.repair import Aside
 from course_lib.learner.store import StoreError, damaged_files
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from course_lib.learner.clock import read_stamp, stamp, utc_now
-from course_lib.learner.salvage import BUSY_SECONDS, Aside, find_damage, insert, list_aside, set_aside
+from course_lib.learner.repair import BUSY_SECONDS, Aside, held, insert, list_aside, needs_repair, repair
 from course_lib.learner.tables import COLUMNS, RATINGS, SCHEMA, VERSION, fits
 
 FILE = "reviews.sqlite3"
@@ -117,8 +117,8 @@ class ReviewStore:
         self._notices: dict[str, str] = {}
         with self._explained():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            if find_damage(self.path):
-                self._notices["damage"] = set_aside(self.path, SCHEMA, COLUMNS, fits)
+            if needs_repair(self.path):
+                self._notices["damage"] = repair(self.path, SCHEMA, COLUMNS, fits)
             with self._open() as connection:
                 found = connection.execute("PRAGMA user_version").fetchone()[0]
                 if found < VERSION:
@@ -203,11 +203,14 @@ class ReviewStore:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        # isolation_level=None: transactions are the ones written here, none is opened behind our back
-        with closing(sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
+        with held(self.path), closing(self._connect()) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut, not only a killed kernel
             yield connection
+
+    def _connect(self) -> sqlite3.Connection:
+        # isolation_level=None: transactions are the ones written here, none is opened behind our back
+        return sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
