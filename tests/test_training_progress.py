@@ -27,7 +27,7 @@ def alone(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("static", "rank", "terminal", "notebook", "expected"),
+    ("static", "rank", "terminal", "ipython", "expected"),
     [
         (None, None, False, False, "lines"),
         (None, None, True, False, "bar"),
@@ -37,12 +37,12 @@ def alone(monkeypatch):
         (None, "1", True, False, "none"),
     ],
 )
-def test_who_is_watching(alone, static, rank, terminal, notebook, expected):
+def test_who_is_watching(alone, static, rank, terminal, ipython, expected):
     for name, value in (("COURSE_STATIC", static), ("RANK", rank)):
         if value is not None:
             alone.setenv(name, value)
     alone.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
-    sys.modules["IPython"].get_ipython = lambda: object() if notebook else None
+    sys.modules["IPython"].get_ipython = lambda: object() if ipython else None
     assert watcher(config()) == expected
     assert watcher(config(progress="bar")) == ("none" if rank == "1" else "bar")
 
