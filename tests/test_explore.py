@@ -15,17 +15,26 @@ def draw(height=1.0, bars=3, colour="C0", grid=False):
     return fig, ax
 
 
-def live(monkeypatch, **controls):
+@pytest.fixture
+def live(monkeypatch):
+    """`explore` outside a built notebook; gives back the view that it shows."""
+    published = []
     monkeypatch.delenv("COURSE_STATIC", raising=False)
-    return explore(draw, alt="bars", **controls)
+    monkeypatch.setattr("course_lib.lesson.explore.publish", lambda view, **static: published.append(view))
+
+    def show(**controls):
+        assert explore(draw, alt="bars", **controls) is None  # or Jupyter would show it twice in a last line
+        return published.pop()
+
+    return show
 
 
 def picture(view):
     return next(child for child in view.children if isinstance(child, widgets.Image)).value
 
 
-def test_moving_a_slider_changes_the_picture_and_back(monkeypatch):
-    view = live(monkeypatch, height=(0.0, 2.0))
+def test_moving_a_slider_changes_the_picture_and_back(live):
+    view = live(height=(0.0, 2.0))
     first = picture(view)
     view.children[0].value = 2.0
     second = picture(view)
@@ -33,8 +42,8 @@ def test_moving_a_slider_changes_the_picture_and_back(monkeypatch):
     assert first != second and picture(view) == first
 
 
-def test_each_kind_of_control(monkeypatch):
-    view = live(monkeypatch, height=(0.0, 2.0), bars=(1, 5), colour=["C0", "C1"], grid=True)
+def test_each_kind_of_control(live):
+    view = live(height=(0.0, 2.0), bars=(1, 5), colour=["C0", "C1"], grid=True)
     kinds = [widgets.FloatSlider, widgets.IntSlider, widgets.Dropdown, widgets.Checkbox]
     assert [type(child) for child in view.children[:4]] == kinds
     assert [child.value for child in view.children[:4]] == [1.0, 3, "C0", False]  # where draw's defaults are
@@ -47,12 +56,12 @@ def test_the_default_lies_on_a_step(low, high, value, step):
     assert _step(low, high, value) == pytest.approx(step)
 
 
-def test_no_output_widget_anywhere(monkeypatch):
-    assert not any(isinstance(child, widgets.Output) for child in live(monkeypatch, bars=(1, 5)).children)
+def test_no_output_widget_anywhere(live):
+    assert not any(isinstance(child, widgets.Output) for child in live(bars=(1, 5)).children)
 
 
-def test_an_error_is_shown_and_the_last_picture_stays(monkeypatch):
-    view = live(monkeypatch, bars=(-2, 5))
+def test_an_error_is_shown_and_the_last_picture_stays(live, monkeypatch):
+    view = live(bars=(-2, 5))
     before = picture(view)
     monkeypatch.setattr("course_lib.lesson.explore.png", lambda fig: 1 / 0)
     view.children[0].value = 4
@@ -65,8 +74,8 @@ def test_static_prints_where_it_was_drawn_and_leaves_no_widgets(monkeypatch, cap
     assert capsys.readouterr().out.startswith("explorer at height=1.0, bars=3; live in JupyterLab\n")
 
 
-def test_redraw_is_quick(monkeypatch):
-    view = live(monkeypatch, height=(0.0, 2.0))
+def test_redraw_is_quick(live):
+    view = live(height=(0.0, 2.0))
     times = []
     for step in range(5):
         started = time.perf_counter()
@@ -83,9 +92,9 @@ def test_redraw_is_quick(monkeypatch):
         ({"height": 3.0}, "low, high"),
     ],
 )
-def test_bad_controls_are_refused(monkeypatch, controls, message):
+def test_bad_controls_are_refused(live, controls, message):
     with pytest.raises(ValueError, match=message):
-        live(monkeypatch, **controls)
+        live(**controls)
 
 
 def test_an_argument_without_default_is_refused():

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from html import escape
 
 import pytest
 
@@ -327,12 +328,18 @@ def test_an_unknown_language_is_refused(shown):
     assert shown == []
 
 
-def test_the_live_view_is_displayed_when_the_notebook_is_not_built(shown, monkeypatch):
+def test_the_live_view_is_displayed_when_the_notebook_is_not_built(monkeypatch):
+    published = []
+    monkeypatch.setattr(show, "publish", lambda widget, *, html: published.append((widget, html)))
     monkeypatch.delenv("COURSE_STATIC", raising=False)
     show_questions("07")
-    (view,) = shown
+    ((view, saved),) = published
     names = [type(each).__name__ for each in [view, *view.children, *view.children[0].children]]
     assert names == ["VBox", "HBox", "HTMLMath", "Button", "HTML", "Button", "Button", "ToggleButtons"]
+    entries = re.findall(r"<details><summary><b>(.*?)</b></summary>(.*?)</details>", saved)
+    questions = sorted(load_questions("07"), key=lambda each: DEPTHS.index(each.depth))
+    assert [asked for asked, _ in entries] == [escape(each.question.en) for each in questions]
+    assert all(escape(each.answer.en) in answer for each, (_, answer) in zip(questions, entries, strict=True))
 
 
 def test_the_answer_stays_hidden_until_reveal_is_pressed():
@@ -341,7 +348,7 @@ def test_the_answer_stays_hidden_until_reveal_is_pressed():
     assert first.key_points[0].en not in view.page.value
     view.reveal.click()
     for text in (first.key_points[0].en, first.follow_ups[0].answer.en, first.wrong_answer.why.en):
-        assert show.escape(text) in view.page.value
+        assert escape(text) in view.page.value
     assert view.reveal.description == "Hide"
     view.reveal.click()
     assert first.key_points[0].en not in view.page.value

@@ -5,7 +5,6 @@ view. The live view replaces the text of one HTML widget and never uses an Outpu
 of the notebook sees does not depend on what the reader clicked.
 """
 
-import os
 from html import escape
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ from course_lib.interview.evidence import Evidence
 from course_lib.interview.links import anchor
 from course_lib.interview.questions import load_questions
 from course_lib.interview.record import DEPTHS, LANGUAGES, Question
+from course_lib.lesson.live import is_static, publish
 
 WORDS = {
     "en": {
@@ -73,8 +73,8 @@ def show_questions(lesson: str, language: str = "en") -> None:
     """
     questions = sorted(load_questions(lesson), key=lambda question: DEPTHS.index(question.depth))
     _check_language(language)
-    if os.environ.get("COURSE_STATIC") != "1":
-        display(QuestionView(questions, language).widget)
+    if not is_static():
+        publish(QuestionView(questions, language).widget, html=folded_html(questions, language))
         return
     for each in dict.fromkeys(("en", language)):
         display(Markdown("\n\n---\n\n".join(as_markdown(question, each) for question in questions)))
@@ -116,12 +116,28 @@ def as_html(question: Question, language: str = "en", *, revealed: bool = True, 
     in_lesson: shown inside the question's own lesson, so that a link to one of its claims stays on the page.
     """
     _check_language(language)
-    words = WORDS[language]
+    asked = f"<p><b>{escape(question.question[language])}</b></p>"
+    below = _answer_html(question, language, in_lesson) if revealed else f"<p>{WORDS[language]['think']}</p>"
+    return _label_html(question, language) + asked + below
+
+
+def folded_html(questions: list[Question], language: str = "en") -> str:
+    """All questions one below the other, each answer folded under its question: the view of a saved lesson."""
+    entries = []
+    for question in questions:
+        asked = f"<summary><b>{escape(question.question[language])}</b></summary>"
+        answer = _answer_html(question, language, in_lesson=True)
+        entries.append(f"{_label_html(question, language)}<details>{asked}{answer}</details>")
+    return "".join(entries)
+
+
+def _label_html(question: Question, language: str) -> str:
     badge = f'<span style="background:{_BADGE[question.depth]};color:#fff;border-radius:4px;padding:1px 8px">'
-    lines = [f"<p>{badge}{words[question.depth]}</span> {question.id}</p>"]
-    lines.append(f"<p><b>{escape(question.question[language])}</b></p>")
-    if not revealed:
-        return "".join([*lines, f"<p>{words['think']}</p>"])
+    return f"<p>{badge}{WORDS[language][question.depth]}</span> {question.id}</p>"
+
+
+def _answer_html(question: Question, language: str, in_lesson: bool) -> str:
+    words, lines = WORDS[language], []
     for title, entries in blocks(question, language, PARTS):
         texts = [_html_line(entry, question, language, in_lesson) for entry in entries]
         body = "".join(f"<li>{text}</li>" for text in texts)

@@ -7,22 +7,21 @@ is how notebooks are built and checked, and what a reader without a kernel sees.
 
 import inspect
 import math
-import os
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from course_lib.lesson.figures import png, show
+from course_lib.lesson.live import is_static, publish
 
 SLIDER_STEPS = 100
 
 
-def explore(draw: Callable, *, alt: str, **controls: Any) -> widgets.VBox | None:
-    """Redraw `draw(**values)` whenever a control moves; returns the widgets, or None with COURSE_STATIC=1.
-
-    Call it in the last line of a cell: Jupyter shows what that line returns. (Displayed here too, it would come twice.)
+def explore(draw: Callable, *, alt: str, **controls: Any) -> None:
+    """Show controls above a figure, and redraw `draw(**values)` whenever one moves; one figure with COURSE_STATIC=1.
 
     draw: returns a figure or (figure, axes); each argument named in `controls` has a default, the value it starts at.
     alt: one sentence that says what the figure shows.
@@ -30,11 +29,13 @@ def explore(draw: Callable, *, alt: str, **controls: Any) -> widgets.VBox | None
         explore(draw_temperature, alt="...", logit_scale=(1.0, 100.0), label=["XOR", "AND"])
     """
     start = _starting_values(draw, controls)
-    if os.environ.get("COURSE_STATIC") == "1":
-        print(f"explorer at {', '.join(f'{name}={value}' for name, value in start.items())}; live in JupyterLab")
+    where = ", ".join(f"{name}={value}" for name, value in start.items())
+    if is_static():
+        print(f"explorer at {where}; live in JupyterLab")
         show(_figure(draw(**start)), alt)
-        return None
-    return live_view(draw, start, controls)
+        return
+    view = live_view(draw, start, controls)
+    publish(view, html=f"<p>{escape(where)}</p>", png=png(_figure(draw(**start))), text=alt)
 
 
 def live_view(draw: Callable, start: dict[str, Any], controls: dict[str, Any]) -> widgets.VBox:
