@@ -70,9 +70,9 @@ def _add_mock_parser(verbs: Any) -> None:
 
 def practise(session: Any, language: str, ask: Callable[[str], str], say: Callable[[str], None] = print) -> None:
     """Ask what is due in a terminal until nothing is, or until the learner types q or ends the input."""
+    from course_lib.interview.answer import WORDS, as_text
     from course_lib.interview.drill import LABELS
     from course_lib.interview.schedule import next_times, say_time
-    from course_lib.interview.show import WORDS, as_text
     from course_lib.learner.tables import RATINGS
 
     said, labels = SAID[language], LABELS[language]

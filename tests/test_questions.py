@@ -11,10 +11,11 @@ from html import escape
 import pytest
 
 from course_lib.interview import show
+from course_lib.interview.answer import as_html, as_markdown
 from course_lib.interview.evidence import find_evidence, scan_targets
 from course_lib.interview.questions import ROOT, QuestionError, load_questions
 from course_lib.interview.record import DEPTHS, LANGUAGES, Question, Text
-from course_lib.interview.show import QuestionView, as_html, as_markdown, show_questions
+from course_lib.interview.show import QuestionView, show_questions
 from course_lib.lesson.exercises import Exercise
 
 RECORD = """\
@@ -281,7 +282,7 @@ def test_chinese_answers_come_as_a_second_block(shown, monkeypatch):
 def test_markdown_does_not_depend_on_the_process():
     code = (
         "import sys; from course_lib.interview.questions import load_questions; "
-        "from course_lib.interview.show import as_markdown; "
+        "from course_lib.interview.answer import as_markdown; "
         "sys.stdout.buffer.write('\\n'.join(as_markdown(q, 'zh') for q in load_questions()).encode())"
     )
     other = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": "7"}, capture_output=True)

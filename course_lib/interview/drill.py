@@ -13,11 +13,11 @@ from html import escape
 import ipywidgets as widgets
 from IPython.display import Markdown, display
 
+from course_lib.interview.answer import WORDS, as_html
 from course_lib.interview.plan import LONGEST, Plan, make_plan, name_left_out, outline_plan
 from course_lib.interview.questions import load_questions
 from course_lib.interview.record import DEPTHS, LANGUAGES, Question
 from course_lib.interview.schedule import Card, cards_of, next_times, queue, say_time
-from course_lib.interview.show import WORDS, as_html
 from course_lib.learner.clock import utc_now
 from course_lib.learner.store import Review, ReviewStore, StoreError
 from course_lib.learner.tables import RATINGS

@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
+from course_lib.interview.answer import cite, in_brackets
 from course_lib.interview.mock import draw_script
 from course_lib.interview.rounds import coding
 from course_lib.interview.rounds.choice import check_request
@@ -18,7 +19,6 @@ from course_lib.interview.rounds.report import as_text, make_report, say_pair, s
 from course_lib.interview.rounds.rubric import DIMENSIONS
 from course_lib.interview.rounds.session import Mock, MockSession, last_form, read_mocks, resume, start, unfinished
 from course_lib.interview.rounds.words import REPORT_WORDS, TERMINAL_WORDS, VIEW_WORDS
-from course_lib.interview.show import cite, in_brackets
 from course_lib.learner.clock import utc_now
 from course_lib.learner.store import ReviewStore, data_folder
 

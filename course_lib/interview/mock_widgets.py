@@ -6,6 +6,7 @@ from html import escape
 
 import ipywidgets as widgets
 
+from course_lib.interview.answer import WORDS, Line, cite, in_brackets
 from course_lib.interview.links import anchor
 from course_lib.interview.record import Question
 from course_lib.interview.rounds.clock import say_seconds
@@ -15,7 +16,6 @@ from course_lib.interview.rounds.report import said_date
 from course_lib.interview.rounds.rubric import DIMENSIONS, MARKS
 from course_lib.interview.rounds.session import Mock
 from course_lib.interview.rounds.words import VIEW_WORDS
-from course_lib.interview.show import WORDS, Line, cite, in_brackets
 
 ROW = {"align_items": "center", "flex_flow": "row wrap"}
 OWN_SIZE = {"align_self": "flex-start", "max_width": "100%"}  # of an image, or the box would stretch it until it blurs

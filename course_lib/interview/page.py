@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 
+from course_lib.interview.answer import PARTS, WORDS, Line, blocks, cite
 from course_lib.interview.questions import load_questions
 from course_lib.interview.record import DEPTHS, Question
-from course_lib.interview.show import PARTS, WORDS, Line, blocks, cite
 from course_lib.lesson.syllabus import Lesson, load_lessons
 
 Formula = Callable[[str], str]

@@ -1,68 +1,16 @@
 """Questions in a notebook: think first, then reveal the 60-second answer and what it rests on.
 
-The page is drawn from one neutral list of blocks, once as Markdown for a built notebook and once as HTML for the live
-view. The live view replaces the text of one HTML widget and never uses an Output widget, so what a strict comparison
-of the notebook sees does not depend on what the reader clicked.
+A built notebook gets Markdown. The live view replaces the text of one HTML widget and never uses an Output widget, so
+what a strict comparison of the notebook sees does not depend on what the reader clicked.
 """
-
-from html import escape
-from typing import NamedTuple
 
 import ipywidgets as widgets
 from IPython.display import Markdown, display
 
-from course_lib.interview.evidence import Evidence
-from course_lib.interview.links import anchor
+from course_lib.interview.answer import WORDS, as_html, as_markdown, check_language, folded_html
 from course_lib.interview.questions import load_questions
 from course_lib.interview.record import DEPTHS, LANGUAGES, Question
 from course_lib.lesson.live import is_static, publish
-
-WORDS = {
-    "en": {
-        "screen": "screen",
-        "onsite": "onsite",
-        "staff": "staff",
-        "answer": "60-second answer",
-        "key_points": "Key points",
-        "follow_ups": "Follow-ups",
-        "wrong_answer": "Wrong answer",
-        "exercise": "Practise it: exercise {}",
-        "exercise planned": "Practise it: exercise {}, in a lesson not written yet",
-        "claim": "see claim {} in section {}",
-        "planned": "claim {}, in a lesson not written yet",
-        "reveal": "Reveal",
-        "hide": "Hide",
-        "think": "Say your answer aloud, one minute, then press Reveal.",
-    },
-    "zh": {
-        "screen": "初筛",
-        "onsite": "现场",
-        "staff": "资深",
-        "answer": "60 秒回答",
-        "key_points": "要点",
-        "follow_ups": "追问",
-        "wrong_answer": "常见错误回答",
-        "exercise": "动手练习：{}",
-        "exercise planned": "动手练习：{}，所在课程尚未完成",
-        "claim": "见 {1} 节的论断 {0}",
-        "planned": "论断 {}，所在课程尚未完成",
-        "reveal": "显示答案",
-        "hide": "隐藏答案",
-        "think": "先出声回答一分钟，再按“显示答案”。",
-    },
-}
-PARTS = ("answer", "key_points", "follow_ups", "wrong_answer")
-_BADGE = {"screen": "#1b6e3c", "onsite": "#7a4a00", "staff": "#6b2b8f"}  # white text on each: contrast above 6 to 1
-_TITLE = 'style="margin:1em 0 .3em;color:var(--jp-ui-font-color2);border-bottom:1px solid var(--jp-border-color2)"'
-"""Style of a part's title. Not italic: Chinese has no italics, browsers slant the glyphs."""
-
-
-class Line(NamedTuple):
-    """One paragraph or list entry: what stands in bold, what follows, what it rests on."""
-
-    lead: str
-    text: str
-    evidence: tuple[Evidence, ...] = ()
 
 
 def show_questions(lesson: str, language: str = "en") -> None:
@@ -72,7 +20,7 @@ def show_questions(lesson: str, language: str = "en") -> None:
     the Chinese answers as a second block for "zh".
     """
     questions = sorted(load_questions(lesson), key=lambda question: DEPTHS.index(question.depth))
-    _check_language(language)
+    check_language(language)
     if not is_static():
         publish(QuestionView(questions, language).widget, html=folded_html(questions, language))
         return
@@ -80,118 +28,11 @@ def show_questions(lesson: str, language: str = "en") -> None:
         display(Markdown("\n\n---\n\n".join(as_markdown(question, each) for question in questions)))
 
 
-def as_markdown(question: Question, language: str = "en", *, parts: tuple[str, ...] = PARTS) -> str:
-    """The question in both languages, then `parts` of its answer in `language`: plain Markdown, no HTML."""
-    _check_language(language)
-    words, other = WORDS[language], next(each for each in LANGUAGES if each != language)
-    head = f"**{question.id}** · {words[question.depth]} · **{question.question[language]}**"
-    lines = [head, question.question[other]]
-    for title, entries in blocks(question, language, parts):
-        lines.append(f"*{title}*")
-        texts = [_markdown_line(entry, question, language) for entry in entries]
-        lines.append("\n".join(f"- {text}" for text in texts) if len(texts) > 1 else texts[0])
-    if question.exercise is not None:
-        lines.append(practise(question, language))
-    return "\n\n".join(lines)
-
-
-def as_text(question: Question, language: str = "en") -> str:
-    """The whole answer for a terminal: no marks of Markdown, no addresses, formulas as they are written."""
-    parts = []
-    for title, entries in blocks(question, language, PARTS):
-        cited = [[cite(each, question, language)[0] for each in entry.evidence] for entry in entries]
-        texts = [
-            f"{' '.join(filter(None, entry[:2]))}{in_brackets(references, language)}"
-            for entry, references in zip(entries, cited, strict=True)
-        ]
-        parts.append("\n".join([title, *(f"  - {text}" if len(texts) > 1 else f"  {text}" for text in texts)]))
-    if question.exercise is not None:
-        parts.append(practise(question, language))
-    return "\n\n".join(parts)
-
-
-def as_html(question: Question, language: str = "en", *, revealed: bool = True, in_lesson: bool = True) -> str:
-    """The same page as HTML: the question alone, or with its whole answer.
-
-    in_lesson: shown inside the question's own lesson, so that a link to one of its claims stays on the page.
-    """
-    _check_language(language)
-    asked = f"<p><b>{escape(question.question[language])}</b></p>"
-    below = _answer_html(question, language, in_lesson) if revealed else f"<p>{WORDS[language]['think']}</p>"
-    return _label_html(question, language) + asked + below
-
-
-def folded_html(questions: list[Question], language: str = "en") -> str:
-    """All questions one below the other, each answer folded under its question: the view of a saved lesson."""
-    entries = []
-    for question in questions:
-        asked = f"<summary><b>{escape(question.question[language])}</b></summary>"
-        answer = _answer_html(question, language, in_lesson=True)
-        entries.append(f"{_label_html(question, language)}<details>{asked}{answer}</details>")
-    return "".join(entries)
-
-
-def _label_html(question: Question, language: str) -> str:
-    badge = f'<span style="background:{_BADGE[question.depth]};color:#fff;border-radius:4px;padding:1px 8px">'
-    return f"<p>{badge}{WORDS[language][question.depth]}</span> {question.id}</p>"
-
-
-def _answer_html(question: Question, language: str, in_lesson: bool) -> str:
-    words, lines = WORDS[language], []
-    for title, entries in blocks(question, language, PARTS):
-        texts = [_html_line(entry, question, language, in_lesson) for entry in entries]
-        body = "".join(f"<li>{text}</li>" for text in texts)
-        lines.append(f"<p {_TITLE}>{title}</p>" + (f"<ul>{body}</ul>" if len(texts) > 1 else f"<p>{texts[0]}</p>"))
-    if question.exercise is not None:
-        lines.append(f"<p>{escape(practise(question, language))}</p>")
-    return "".join(lines)
-
-
-def practise(question: Question, language: str) -> str:
-    """The line that names the question's exercise; one of a lesson that is not written yet is marked."""
-    planned = question.exercise in question.planned
-    return WORDS[language]["exercise planned" if planned else "exercise"].format(question.exercise)
-
-
-def blocks(question: Question, language: str, parts: tuple[str, ...]) -> list[tuple[str, list[Line]]]:
-    """Title and lines of each part of the answer, in the order of `parts`."""
-    wrong = question.wrong_answers
-    lines = {
-        "answer": [Line("", question.answer[language])],
-        "key_points": [Line("", point[language], point.evidence) for point in question.key_points],
-        "follow_ups": [Line(each.question[language], each.answer[language]) for each in question.follow_ups],
-        "wrong_answer": [Line(f"“{each.statement[language]}”", each.why[language], each.evidence) for each in wrong],
-    }
-    if unknown := [part for part in parts if part not in lines]:
-        raise ValueError(f"no part {unknown} of an answer; there are {', '.join(lines)}")
-    return [(WORDS[language][part], lines[part]) for part in parts]
-
-
-def cite(evidence: Evidence, question: Question, language: str, in_lesson: bool = True) -> tuple[str, str | None]:
-    """What a reader sees of a reference, and its link: inside the question's own lesson, an anchor for its claims."""
-    words = WORDS[language]
-    if evidence.planned:
-        return words["planned"].format(evidence.ref), None
-    if not evidence.is_claim:
-        return evidence.ref.partition(" <")[0], evidence.url
-    label = words["claim"].format(evidence.ref, evidence.section.split()[0]) if evidence.section else evidence.ref
-    notebook, _, anchor = str(evidence.url).partition("#")
-    own = in_lesson and anchor and notebook.startswith(f"{question.lesson}_")
-    return label, f"#{anchor}" if own else evidence.url
-
-
-def in_brackets(references: list[str], language: str) -> str:
-    """What a line rests on, to put behind it; empty for nothing."""
-    if not references:
-        return ""
-    return f"（{'；'.join(references)}）" if language == "zh" else f" ({'; '.join(references)})"
-
-
 class QuestionView:
     """One question at a time, with Reveal, Previous, Next and a language switch; `widget` is what to display."""
 
     def __init__(self, questions: list[Question], language: str = "en") -> None:
-        _check_language(language)
+        check_language(language)
         self.questions, self.index, self.revealed = questions, 0, False
         self.page = widgets.HTMLMath()
         self.position = widgets.HTML()
@@ -234,22 +75,3 @@ class QuestionView:
         self.reveal.description = WORDS[language]["hide" if self.revealed else "reveal"]
         self.previous.disabled = self.index == 0
         self.next.disabled = self.index == len(self.questions) - 1
-
-
-def _markdown_line(line: Line, question: Question, language: str) -> str:
-    lead = f"**{line.lead}** " if line.lead else ""
-    cited = [cite(evidence, question, language) for evidence in line.evidence]
-    links = [f"[{label}]({url})" if url else label for label, url in cited]
-    return f"{lead}{line.text}{in_brackets(links, language)}"
-
-
-def _html_line(line: Line, question: Question, language: str, in_lesson: bool) -> str:
-    lead = f"<b>{escape(line.lead)}</b> " if line.lead else ""
-    cited = [cite(evidence, question, language, in_lesson) for evidence in line.evidence]
-    links = [anchor(label, url) if url else escape(label) for label, url in cited]
-    return f"{lead}{escape(line.text)}{in_brackets(links, language)}"
-
-
-def _check_language(language: str) -> None:
-    if language not in LANGUAGES:
-        raise ValueError(f"language {language!r} is not in the bank; try one of {', '.join(LANGUAGES)}")

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from random import Random
 
+from course_lib.interview.answer import WORDS
 from course_lib.interview.record import DEPTHS, Question, Text
 from course_lib.interview.rounds.coding import load_exercises
 from course_lib.interview.rounds.project import TOPICS
 from course_lib.interview.rounds.script import COUNTS, MINUTES, Round, Script
 from course_lib.interview.schedule import Card
-from course_lib.interview.show import WORDS
 from course_lib.interview.sums.families import families
 from course_lib.lesson.exercises import Exercise
 from course_lib.lesson.syllabus import load_lessons

@@ -7,6 +7,7 @@ from functools import cached_property
 from random import Random
 from typing import NamedTuple
 
+from course_lib.interview.answer import WORDS, Line, blocks
 from course_lib.interview.arithmetic import WORDS as SUM_WORDS
 from course_lib.interview.arithmetic import heading, worked_lines
 from course_lib.interview.questions import load_questions
@@ -16,7 +17,6 @@ from course_lib.interview.rounds.project import GRILL, TINY_VLM, opening_line
 from course_lib.interview.rounds.rubric import DIMENSIONS, dimensions_of
 from course_lib.interview.rounds.state import Node, State
 from course_lib.interview.rounds.words import PAGE_WORDS, VIEW_WORDS
-from course_lib.interview.show import WORDS, Line, blocks
 from course_lib.interview.sums.families import families
 from course_lib.interview.sums.problem import Problem
 from course_lib.lesson.exercises import Exercise

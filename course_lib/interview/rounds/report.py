@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import NamedTuple
 
+from course_lib.interview.answer import WORDS, cite
 from course_lib.interview.links import anchor
 from course_lib.interview.record import Question
 from course_lib.interview.rounds.outcome import Outcome, outcome, weak_questions
@@ -13,7 +14,6 @@ from course_lib.interview.rounds.rubric import DIMENSIONS, Points
 from course_lib.interview.rounds.script import TITLES
 from course_lib.interview.rounds.session import Mock
 from course_lib.interview.rounds.words import REPORT_WORDS, VIEW_WORDS
-from course_lib.interview.show import WORDS, cite
 from course_lib.interview.sums.families import families
 from course_lib.lesson.syllabus import load_lessons
 
