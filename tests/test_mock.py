@@ -17,6 +17,7 @@ from course_lib.exercises import lesson_07
 from course_lib.interview.questions import load_questions
 from course_lib.interview.rounds import choice, coding, tiny_vlm
 from course_lib.interview.rounds.choice import DUE, LEVELS, REPORTED, WEAK, weigh, write_script
+from course_lib.interview.rounds.log import last_form, read_mocks, unfinished
 from course_lib.interview.rounds.outcome import outcome, weak_questions
 from course_lib.interview.rounds.page import Material, MissingMaterial, dimensions_at, page_of
 from course_lib.interview.rounds.profile import draw_profile
@@ -24,7 +25,7 @@ from course_lib.interview.rounds.project import FIELDS, GRILL, TOPICS, check_for
 from course_lib.interview.rounds.report import as_html, as_markdown, as_text, make_report
 from course_lib.interview.rounds.rubric import DIMENSIONS, Points, dimensions_of
 from course_lib.interview.rounds.script import COUNTS, KINDS, MINUTES
-from course_lib.interview.rounds.session import MockSession, NotNow, last_form, read_mocks, resume, start, unfinished
+from course_lib.interview.rounds.session import MockSession, NotNow, resume, start
 from course_lib.interview.rounds.state import Node
 from course_lib.interview.rounds.words import PAGE_WORDS, REPORT_WORDS, TERMINAL_WORDS, VIEW_WORDS
 from course_lib.interview.schedule import cards_of, queue
@@ -356,7 +357,8 @@ def test_a_pause_stops_the_clock_until_it_is_resumed(session, store, clock):
 
 KILLED = """
 import os, signal, sys
-from course_lib.interview.rounds.session import MockSession, unfinished
+from course_lib.interview.rounds.log import unfinished
+from course_lib.interview.rounds.session import MockSession
 from course_lib.learner.store import ReviewStore
 store = ReviewStore()
 session = MockSession(store, unfinished(store)[0].id)

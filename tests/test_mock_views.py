@@ -17,8 +17,8 @@ from course_lib.interview.mock import draw_script, keep_time, mock, mock_report
 from course_lib.interview.mock_view import MockView
 from course_lib.interview.questions import load_questions
 from course_lib.interview.rounds import choice, coding
+from course_lib.interview.rounds.log import read_mocks, unfinished
 from course_lib.interview.rounds.page import Material
-from course_lib.interview.rounds.session import read_mocks, unfinished
 from course_lib.learner.store import ReviewStore, StoreError
 
 START = datetime(2026, 3, 1, 9, 0, tzinfo=UTC)

@@ -16,12 +16,12 @@ from IPython.display import Markdown, display
 from course_lib.interview.mock_view import MockView
 from course_lib.interview.record import LANGUAGES
 from course_lib.interview.rounds.choice import LEVELS, check_request, write_script
+from course_lib.interview.rounds.log import read_mocks
 from course_lib.interview.rounds.outcome import outcome
 from course_lib.interview.rounds.page import Material
 from course_lib.interview.rounds.profile import ALT, draw_profile
 from course_lib.interview.rounds.report import as_markdown, make_report
 from course_lib.interview.rounds.script import COUNTS, MINUTES, TITLES, Script
-from course_lib.interview.rounds.session import read_mocks
 from course_lib.interview.schedule import cards_of
 from course_lib.learner.clock import utc_now
 from course_lib.learner.store import ReviewStore

@@ -13,11 +13,12 @@ from course_lib.interview.mock import draw_script
 from course_lib.interview.rounds import coding
 from course_lib.interview.rounds.choice import check_request
 from course_lib.interview.rounds.clock import say_clock
+from course_lib.interview.rounds.log import Mock, read_mocks, unfinished
 from course_lib.interview.rounds.page import Material, MissingMaterial, Page, page_of
 from course_lib.interview.rounds.project import FIELDS, TINY_VLM, field
 from course_lib.interview.rounds.report import as_text, make_report, say_pair, say_past
 from course_lib.interview.rounds.rubric import DIMENSIONS
-from course_lib.interview.rounds.session import Mock, MockSession, last_form, read_mocks, resume, start, unfinished
+from course_lib.interview.rounds.session import MockSession, resume, start
 from course_lib.interview.rounds.words import REPORT_WORDS, TERMINAL_WORDS, VIEW_WORDS
 from course_lib.learner.clock import utc_now
 from course_lib.learner.store import ReviewStore, data_folder
@@ -133,7 +134,7 @@ class Terminal:
 
     def read_form(self) -> dict[str, str]:
         """The learner's project line by line, what was written the last time as default, or the tiny VLM."""
-        before = last_form(self.session.store)
+        before = self.session.begun_form()
         while (choice := self.prompt(self.words["project"])) not in ("o", "t"):
             self.say(self.words["bad_project"].format(choice))
         if choice == "t":

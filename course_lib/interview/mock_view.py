@@ -21,12 +21,13 @@ from course_lib.interview.mock_widgets import (
 from course_lib.interview.record import LANGUAGES
 from course_lib.interview.rounds import coding
 from course_lib.interview.rounds.clock import say_clock
+from course_lib.interview.rounds.log import read_mocks, unfinished
 from course_lib.interview.rounds.outcome import outcome
 from course_lib.interview.rounds.page import Material, MissingMaterial, page_of
 from course_lib.interview.rounds.profile import draw_profile
 from course_lib.interview.rounds.report import as_html, make_report, say_pair, say_past
 from course_lib.interview.rounds.script import TITLES, Script
-from course_lib.interview.rounds.session import MockSession, NotNow, last_form, read_mocks, resume, start, unfinished
+from course_lib.interview.rounds.session import MockSession, NotNow, resume, start
 from course_lib.interview.rounds.words import REPORT_WORDS, VIEW_WORDS
 from course_lib.learner.store import ReviewStore, StaleMock, StoreError
 from course_lib.lesson.figures import png
@@ -227,7 +228,7 @@ class MockView:
 
     def _take(self, session: MockSession) -> None:
         self.session = session
-        self.form.fill(last_form(self.store))
+        self.form.fill(session.begun_form())
 
     def _try(self, action: Callable[[], object]) -> None:
         before = self.session.state.current if self.session else None

@@ -10,21 +10,17 @@ from course_lib.interview.answer import WORDS, Line, cite, in_brackets
 from course_lib.interview.links import anchor
 from course_lib.interview.record import Question
 from course_lib.interview.rounds.clock import say_seconds
+from course_lib.interview.rounds.log import Mock
 from course_lib.interview.rounds.page import Page
 from course_lib.interview.rounds.project import FIELDS, TINY_VLM, field
-from course_lib.interview.rounds.report import said_date
+from course_lib.interview.rounds.report import CODE_STYLE, said_date
 from course_lib.interview.rounds.rubric import DIMENSIONS, MARKS
-from course_lib.interview.rounds.session import Mock
 from course_lib.interview.rounds.words import VIEW_WORDS
 
 ROW = {"align_items": "center", "flex_flow": "row wrap"}
 OWN_SIZE = {"align_self": "flex-start", "max_width": "100%"}  # of an image, or the box would stretch it until it blurs
 _NAME, _EARNS = {"flex": "0 0 7em"}, {"flex": "1 1 0", "min_width": "0"}  # a long text wraps beside its buttons
 _TITLE = 'style="margin:1em 0 .3em;color:var(--jp-ui-font-color2);border-bottom:1px solid var(--jp-border-color2)"'
-_CODE = (
-    'style="background:var(--jp-layout-color2);color:var(--jp-content-font-color1);padding:.6em;white-space:pre-wrap;'
-    'font-family:var(--jp-code-font-family);line-height:1.4"'
-)
 
 
 def block(html: str) -> str:
@@ -43,7 +39,7 @@ def page_html(page: Page, language: str, *, revealed: bool, advice: str = "") ->
         body = "".join(f"<li>{text}</li>" for text in texts)
         parts.append(f"<p {_TITLE}>{escape(title)}</p>")
         parts.append(f"<ul>{body}</ul>" if len(texts) > 1 else f"<p>{texts[0]}</p>")
-    return "".join([*parts, f"<pre {_CODE}>{escape(page.code)}</pre>" if page.code else ""])
+    return "".join([*parts, f"<pre {CODE_STYLE}>{escape(page.code)}</pre>" if page.code else ""])
 
 
 def code_spans(text: str) -> str:

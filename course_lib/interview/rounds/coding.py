@@ -91,11 +91,20 @@ def mark(tries: list[dict]) -> int:
     return max((each["mark"] for each in tries), default=0)
 
 
-def as_try(verdict: Verdict) -> dict:
-    """What the log keeps of a run."""
+def written(exercise: Exercise, names: dict[str, object]) -> str:
+    """Source of the function of that name among `names`; empty where there is none or Python does not know it."""
+    try:
+        return textwrap.dedent(inspect.getsource(names.get(signature(exercise)[0]))).rstrip()
+    except (OSError, TypeError):
+        return ""
+
+
+def as_try(verdict: Verdict, code: str = "") -> dict:
+    """What the log keeps of a run, with the code that was judged."""
     beyond_first = re.search(r"stage (\d+) of", verdict.line)
     some = beyond_first is not None and int(beyond_first[1]) > 1
-    return {"line": verdict.line, "passed": verdict.passed, "mark": 2 if verdict.passed else int(some)}
+    mark = 2 if verdict.passed else int(some)
+    return {"line": verdict.line, "passed": verdict.passed, "mark": mark, "code": code}
 
 
 def _main(exercise_id: str, path: str) -> None:

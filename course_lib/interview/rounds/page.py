@@ -14,7 +14,7 @@ from course_lib.interview.questions import load_questions
 from course_lib.interview.record import Question, Text
 from course_lib.interview.rounds import coding, tiny_vlm
 from course_lib.interview.rounds.project import GRILL, TINY_VLM, opening_line
-from course_lib.interview.rounds.rubric import DIMENSIONS, dimensions_of
+from course_lib.interview.rounds.rubric import DIMENSIONS, JUDGED, dimensions_of
 from course_lib.interview.rounds.state import Node, State
 from course_lib.interview.rounds.words import PAGE_WORDS, VIEW_WORDS
 from course_lib.interview.sums.families import families
@@ -46,8 +46,6 @@ OPENING_HARD_POINTS = (
 )
 OPENING_DIMENSIONS = ("definition", "limits", "number")
 FOLLOW_UP = ("mechanism", "limits")
-JUDGED = {"sum": ("number",), "code": ("mechanism",)}
-"""Steps that a checker marks."""
 
 
 class Page(NamedTuple):

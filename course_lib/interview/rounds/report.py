@@ -1,28 +1,38 @@
 """The report of a mock interview: the same lines as Markdown, as HTML in the live view, as text in a terminal."""
 
+import re
 from collections.abc import Iterable
 from html import escape
+from textwrap import indent
 from typing import NamedTuple
 
 from course_lib.interview.answer import WORDS, cite
 from course_lib.interview.links import anchor
 from course_lib.interview.record import Question
+from course_lib.interview.rounds.log import Mock
 from course_lib.interview.rounds.outcome import Outcome, outcome, weak_questions
 from course_lib.interview.rounds.page import Material
 from course_lib.interview.rounds.project import GRILL, TINY_VLM
 from course_lib.interview.rounds.rubric import DIMENSIONS, Points
 from course_lib.interview.rounds.script import TITLES
-from course_lib.interview.rounds.session import Mock
+from course_lib.interview.rounds.state import FORM
 from course_lib.interview.rounds.words import REPORT_WORDS, VIEW_WORDS
+from course_lib.interview.rounds.written import written
 from course_lib.interview.sums.families import families
 from course_lib.lesson.syllabus import load_lessons
 
+CODE_STYLE = (
+    'style="background:var(--jp-layout-color2);color:var(--jp-content-font-color1);padding:.6em;white-space:pre-wrap;'
+    'font-family:var(--jp-code-font-family);line-height:1.4"'
+)
+
 
 class Entry(NamedTuple):
-    """One line: text, and the pages it points to as (label, address)."""
+    """One line: text, the pages it points to as (label, address), and below it what the learner wrote, as it stands."""
 
     text: str
     links: tuple[tuple[str, str], ...] = ()
+    written: str = ""
 
 
 class Report(NamedTuple):
@@ -43,6 +53,7 @@ def make_report(mock: Mock, past: list[Mock], material: Material, language: str 
         (words["time"], tuple(_time_lines(mock, result, language))),
         (words["profile"], tuple(_profile_lines(result, language))),
         (words["items"], tuple(_item_lines(result, material, language))),
+        (words["written"], tuple(_written_lines(mock, material, language)) or (Entry(words["none"]),)),
         (words["read"], tuple(_reading(mock, result, material, language)) or (Entry(words["none"]),)),
         (words["drill"], tuple(_drill_lines(mock, material, language)) or (Entry(words["none"]),)),
         (words["past"], tuple(Entry(say_past(each, language)) for each in past)),
@@ -75,7 +86,9 @@ def as_markdown(report: Report) -> str:
     parts = [f"### {report.title}"]
     for title, entries in report.sections:
         lines = [
-            f"- {_escape_markdown(entry.text)}" + "".join(f" · [{label}]({url})" for label, url in entry.links)
+            f"- {_escape_markdown(entry.text)}"
+            + "".join(f" · [{label}]({url})" for label, url in entry.links)
+            + (f"\n\n{indent(_fenced(entry.written), '  ')}\n" if entry.written else "")
             for entry in entries
         ]
         parts.append("\n".join(([f"**{title}**", ""] if title else []) + lines))
@@ -87,7 +100,9 @@ def as_text(report: Report) -> str:
     lines = [report.title]
     for title, entries in report.sections:
         lines += ["", title] if title else []
-        lines += ["  " + " · ".join([entry.text, *(label for label, _ in entry.links)]) for entry in entries]
+        for entry in entries:
+            lines.append("  " + " · ".join([entry.text, *(label for label, _ in entry.links)]))
+            lines += [indent(entry.written, "    | ")] if entry.written else []
     return "\n".join(lines)
 
 
@@ -97,7 +112,10 @@ def as_html(report: Report) -> str:
     for title, entries in report.sections:
         parts.append(f"<p><b>{escape(title)}</b></p>" if title else "")
         items = "".join(
-            f"<li>{escape(entry.text)}" + "".join(f" · {anchor(label, url)}" for label, url in entry.links) + "</li>"
+            f"<li>{escape(entry.text)}"
+            + "".join(f" · {anchor(label, url)}" for label, url in entry.links)
+            + (f"<pre {CODE_STYLE}>{escape(entry.written)}</pre>" if entry.written else "")
+            + "</li>"
             for entry in entries
         )
         parts.append(f"<ul>{items}</ul>")
@@ -168,6 +186,14 @@ def _item_lines(result: Outcome, material: Material, language: str) -> list[Entr
     ]
 
 
+def _written_lines(mock: Mock, material: Material, language: str) -> list[Entry]:
+    lines = []
+    for node, note, text in written(mock.state, language):
+        name = TITLES[node.round][language] if node == FORM else name_of(node.round, node.item, material, language)
+        lines.append(Entry(f"{name} · {note}", written=text))
+    return lines
+
+
 def _reading(mock: Mock, result: Outcome, material: Material, language: str) -> list[Entry]:
     """For every weak answer where to read or practise: sections of lessons, a lesson, a kind of sums."""
     lines = []
@@ -214,3 +240,9 @@ def _escape_markdown(text: str) -> str:
     """Names of functions and families keep their underscores; formulas keep their dollars."""
     pieces = text.split("$")
     return "$".join(piece.replace("_", r"\_") if index % 2 == 0 else piece for index, piece in enumerate(pieces))
+
+
+def _fenced(text: str) -> str:
+    """A code block of Markdown whose fence the text does not contain."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}\n{fence}"

@@ -12,6 +12,8 @@ from typing import NamedTuple
 from course_lib.interview.record import Question, Text
 
 MARKS = (0, 1, 2)
+JUDGED = {"sum": ("number",), "code": ("mechanism",)}
+"""Steps that a checker marks, and the dimension that its mark goes to."""
 Marks = Mapping[str, int]
 """Dimension to mark; a dimension that does not apply is absent."""
 _NUMBER = re.compile(r"(?<![\w.-])\d[\d,.]*(?!\w)")  # "576 tokens", but neither CLIP4Clip nor 7B nor arXiv numbers

@@ -10,73 +10,25 @@ The notebook's view and the terminal use the same sessions.
 import secrets
 from collections.abc import Callable
 from datetime import datetime
-from typing import NamedTuple
 
 from course_lib.interview.rounds import coding
-from course_lib.interview.rounds.outcome import weak_questions
-from course_lib.interview.rounds.page import JUDGED, Material, dimensions_at
+from course_lib.interview.rounds.log import CLOSED, last_form, own_form, read_mock, unfinished
+from course_lib.interview.rounds.outcome import judged_mark, weak_questions
+from course_lib.interview.rounds.page import Material, dimensions_at
 from course_lib.interview.rounds.project import check_form
-from course_lib.interview.rounds.rubric import check_marks
-from course_lib.interview.rounds.script import Script, read_script
-from course_lib.interview.rounds.state import Event, State, read_event, replay
+from course_lib.interview.rounds.rubric import JUDGED, check_marks
+from course_lib.interview.rounds.script import Script
+from course_lib.interview.rounds.state import Event, Fact, Node, State
 from course_lib.interview.sums.verdict import Verdict, judge_answer
 from course_lib.learner.clock import utc_now
-from course_lib.learner.store import MockEvent, ReviewStore, add_to_drill
+from course_lib.learner.store import MockEvent, ReviewStore, StaleMock, add_to_drill
 from course_lib.lesson.exercises import Verdict as CodeVerdict
 
 ATTEMPTS = 2  # answers to a sum that could be read
-CLOSED = ("ended", "dropped")
 
 
 class NotNow(ValueError):
     """The interview is not at the point where this could be done; nothing was recorded."""
-
-
-class Mock(NamedTuple):
-    """One mock interview as the log has it."""
-
-    id: str
-    started: datetime
-    language: str
-    state: State
-    count: int
-    """Number that the next event gets."""
-
-
-class DamagedMock(ValueError):
-    """The first event of a mock interview is lost; its other events stay in the log."""
-
-
-def read_mock(id: str, rows: list[MockEvent]) -> Mock:
-    """Put a mock interview together from its events; DamagedMock where its script is lost."""
-    events = [read_event(row.content, row.at) for row in rows]
-    if not events or events[0].kind != "start":
-        raise DamagedMock(f"mock interview {id}: its first event is lost, so nobody knows what it was to ask")
-    first = events[0]
-    script = read_script(first.data["script"])
-    return Mock(id, first.at, first.data["language"], replay(script, events), rows[-1].number + 1)
-
-
-def read_mocks(store: ReviewStore) -> tuple[list[Mock], list[str]]:
-    """All mock interviews, oldest first, and what is to be said about those that cannot be read."""
-    found, damaged = [], []
-    for id, rows in store.mock_events().items():
-        try:
-            found.append(read_mock(id, rows))
-        except DamagedMock as error:
-            damaged.append(str(error))
-    return sorted(found, key=lambda mock: mock.started), damaged
-
-
-def unfinished(store: ReviewStore) -> list[Mock]:
-    """Those that can be resumed or dropped, the latest first."""
-    return [mock for mock in read_mocks(store)[0] if mock.state.status not in CLOSED][::-1]
-
-
-def last_form(store: ReviewStore) -> dict[str, str]:
-    """What the learner wrote about a project the last time; empty before the first."""
-    forms = [mock.state.form for mock in read_mocks(store)[0] if mock.state.form and "what" in mock.state.form]
-    return forms[-1] if forms else {}
 
 
 class MockSession:
@@ -125,10 +77,24 @@ class MockSession:
             self._record("reveal")
         return verdict
 
-    def run(self, verdict: CodeVerdict) -> None:
-        """Record what the checker said to the learner's function."""
+    def run(self, verdict: CodeVerdict, code: str = "") -> None:
+        """Record what the checker said to the learner's function, and its source for the report."""
         self._need(self._step == "code" and not self.state.fact.revealed, "no code is asked")
-        self._record("run", coding.as_try(verdict))
+        self._record("run", coding.as_try(verdict, code))
+
+    def draft(self, data: dict, node: Node | None = None) -> None:
+        """Keep what is put down and not handed in, as `Fact.draft` has it; the latest draft of a node counts.
+
+        node: where it was written, by default the current one. It is kept whatever has happened since, also in another
+        window or after the end, and moves nothing. The same again is not recorded.
+        """
+        node = node or self.state.current
+        if node is None or data == self.state.facts.get(node, Fact()).draft:
+            return
+        try:
+            self._record("draft", data, node=node)
+        except StaleMock:  # the log has been read again
+            self._record("draft", data, node=node)
 
     def hand_in(self) -> None:
         """End the sum or the code as it is, and show the solution."""
@@ -141,14 +107,12 @@ class MockSession:
         self._record("rate", {"marks": {self.dimensions[0]: self.judged_mark()}})
 
     def judged_mark(self) -> int:
-        """Sum: 2 right at once, 1 right at the second answer or off by a known slip. Code: as coding.mark says."""
-        tries = self.state.fact.tries
-        if self._step == "code":
-            return coding.mark(tries)
-        read = [each for each in tries if each["understood"]]
-        if read and read[0]["correct"]:
-            return 2
-        return int(any(each["correct"] or each["near_miss"] for each in read))
+        """What the checker gives for the sum or the code as it is."""
+        return judged_mark(self._step, self.state.fact.tries)
+
+    def begun_form(self) -> dict[str, str]:
+        """What to begin the form with: what was written in this interview, else the last time."""
+        return own_form(self.state) or last_form(self.store)
 
     def fill(self, form: dict[str, str]) -> None:
         """Say which project is defended."""
@@ -196,8 +160,10 @@ class MockSession:
         if not right:
             raise NotNow(why)
 
-    def _record(self, kind: str, data: dict | None = None, *, node: bool = True) -> None:
-        event = Event(kind, self.clock(), self.state.current if node else None, data)
+    def _record(self, kind: str, data: dict | None = None, *, node: Node | bool = True) -> None:
+        """node: True for the current one, False for none."""
+        where = {True: self.state.current, False: None}.get(node, node)
+        event = Event(kind, self.clock(), where, data)
         try:
             self.store.add_mock_event(MockEvent(self.id, self.mock.count, event.at, event.as_json()))
         finally:

@@ -25,8 +25,6 @@ from typing import NamedTuple
 from course_lib.interview.rounds.rubric import Marks, total, weakest
 from course_lib.interview.rounds.script import KINDS, Round, Script
 
-EVENTS = ("start", "reveal", "rate", "answer", "run", "form", "leave", "pause", "go_on", "reopen", "end", "drop")
-
 
 class Node(NamedTuple):
     """One thing to answer."""
@@ -38,15 +36,19 @@ class Node(NamedTuple):
     """main, probe:DIMENSION, first, hard, refute; sum; code, explain, cost; form."""
 
 
+FORM = Node("project", "form", "form")
+"""Where the learner says which project they defend."""
+
+
 class Event(NamedTuple):
     """Something happened."""
 
     kind: str
-    """One of EVENTS."""
+    """One of the cases of `_apply`."""
     at: datetime
     node: Node | None = None
     data: dict | None = None
-    """rate: {"marks": ...}; answer and run: what was typed and the verdict; form: its fields."""
+    """rate: {"marks": ...}; answer and run: what was typed and the verdict; form: its fields; draft: `Fact.draft`."""
 
     def as_json(self) -> str:
         """All but the time."""
@@ -67,6 +69,8 @@ class Fact:
     marks: Marks | None = None
     tries: list[dict] = field(default_factory=list)
     """Sums and code: what was answered and the verdict on it."""
+    draft: dict = field(default_factory=dict)
+    """The latest put down and not handed in: {"text": ...}, {"code": ...}, the lines of the form, {"marks": ...}."""
 
 
 @dataclass
@@ -140,7 +144,7 @@ def _apply(state: State, event: Event) -> None:
     if _ticking(state) and event.kind != "reopen":
         state.seconds[state.current.round] += max(0.0, (event.at - state.last).total_seconds())
     state.last = event.at
-    if event.node is not None:
+    if event.node is not None and event.kind != "draft":  # a draft may come late, from a window left behind
         state.current = event.node  # the log knows best: after a damaged file an event may be missing
     data = event.data or {}
     match event.kind:
@@ -156,6 +160,8 @@ def _apply(state: State, event: Event) -> None:
             state.fact.revealed = True
         case "answer" | "run":
             state.fact.tries.append(data)
+        case "draft":
+            state.facts.setdefault(event.node, Fact()).draft = data
         case "form":
             state.form = data
             state.fact.revealed = True
@@ -171,7 +177,7 @@ def _apply(state: State, event: Event) -> None:
         case "drop":
             state.status, state.current = "dropped", None
         case _:
-            raise ValueError(f"event {event.kind!r} is none of {', '.join(EVENTS)}")
+            raise ValueError(f"event {event.kind!r} is unknown: a newer course wrote it; update the course")
 
 
 def _go(state: State, node: Node | None) -> None:
@@ -183,8 +189,9 @@ def _go(state: State, node: Node | None) -> None:
 
 
 def _first_node(chosen: Round) -> Node:
-    step = {"arithmetic": "sum", "coding": "code", "project": "form"}.get(chosen.kind, "main")
-    return Node(chosen.kind, "form" if step == "form" else chosen.items[0], step)
+    if chosen.kind == "project":
+        return FORM
+    return Node(chosen.kind, chosen.items[0], {"arithmetic": "sum", "coding": "code"}.get(chosen.kind, "main"))
 
 
 def _successor(state: State) -> Node | None:
