@@ -2,7 +2,7 @@
 
 python notebooks/build.py               build every lesson that differs from its source; a change of prose runs nothing
 python notebooks/build.py 00 07         build and run these lessons, whether they differ or not
-python notebooks/build.py --check       run nothing; exit 1 if a notebook or README.md is out of date
+python notebooks/build.py --check       run nothing; exit 1 if a notebook or README.md is out of date or form
 python notebooks/build.py --pull 07     the other way: take cells edited in JupyterLab back into the source
 python notebooks/build.py --measure 07  run it on one thread and record CPU seconds and peak memory for the README
 """
@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import sys
 from datetime import date
 from itertools import zip_longest
@@ -22,7 +23,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 
-from course_lib.lesson import pointers, readme
+from course_lib.lesson import form, pointers, readme
 from course_lib.lesson.syllabus import lesson_map
 
 HERE = Path(__file__).resolve().parent
@@ -39,6 +40,7 @@ FOLDED = {  # tag of a cell -> what JupyterLab shows on a click only; plain else
     "claim": {"source_hidden": True},
     "reveal": {"outputs_hidden": True},
 }
+MINUTES = re.compile(r"^\*\d+ minutes(?: and \d+ more)?", re.MULTILINE)
 USAGE_CELL = (
     "import json, resource, sys\n"
     "usage = resource.getrusage(resource.RUSAGE_SELF)\n"
@@ -64,9 +66,25 @@ def read_source(path: Path) -> NotebookNode:
     return notebook
 
 
+def current_text(source: Path) -> str:
+    """The source with what is computed in it: the links to other lessons, and how long the lesson takes."""
+    text = pointers.render(source.read_text(encoding="utf-8"), source.name[:2])
+    cells = jupytext.reads(text, fmt="py:percent").cells
+    if form.is_second_form(cells):
+        text = MINUTES.sub(f"*{form.say_minutes(cells)}", text, count=1)
+    return text
+
+
+def update_text(source: Path) -> bool:
+    """Bring the source up to date; whether it was not."""
+    before, text = source.read_text(encoding="utf-8"), current_text(source)
+    source.write_text(text, encoding="utf-8")
+    return text != before
+
+
 def in_sync(source: Path, target: Path) -> bool:
-    """Whether `target` has the cells of `source`, was executed once, top to bottom, and points where it should."""
-    if not target.exists() or not pointers.in_sync(source):
+    """Whether `target` has the cells of `source`, was executed once, top to bottom, and states facts that hold."""
+    if not target.exists() or source.read_text(encoding="utf-8") != current_text(source):
         return False
     notebook = nbformat.read(target, as_version=4)
     same_cells = _cells(notebook.cells) == _cells(read_source(source).cells)
@@ -188,11 +206,21 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _check(pairs: list[tuple[Path, Path]]) -> int:
-    stale = [f"{target.name} <- src/{source.name}" for source, target in pairs if not in_sync(source, target)]
-    stale += [] if readme.in_sync() else ["README.md <- python notebooks/build.py"]
-    for line in stale:
-        print(f"out of date: {line}")
-    return 1 if stale else 0
+    wrong = [
+        f"out of date: {target.name} <- src/{source.name}" for source, target in pairs if not in_sync(source, target)
+    ]
+    wrong += [] if readme.in_sync() else ["out of date: README.md <- python notebooks/build.py"]
+    wrong += [line for _, target in pairs if target.exists() for line in complain(target)]
+    for line in wrong:
+        print(line)
+    return 1 if wrong else 0
+
+
+def complain(target: Path) -> list[str]:
+    """Where a built lesson of the second form falls short of it; nothing for the others."""
+    cells = nbformat.read(target, as_version=4).cells
+    found = form.complaints(cells) if form.is_second_form(cells) else []
+    return [f"out of form: {target.name}: {complaint}" for complaint in found]
 
 
 def _build(chosen: list[tuple[Path, Path]], pairs: list[tuple[Path, Path]], rerun: bool) -> int:
@@ -200,8 +228,10 @@ def _build(chosen: list[tuple[Path, Path]], pairs: list[tuple[Path, Path]], reru
         if rerun or not in_sync(source, target):
             print(f"build: {target.name} <- src/{source.name}", flush=True)
             build(source, target, rerun=rerun)
+            for line in complain(target):
+                print(line)
     for source, target in pairs:  # a lesson that was just built is linked from the others, and listed
-        if target.exists() and (pointers.write(source) or not _map_is_current(nbformat.read(target, as_version=4))):
+        if target.exists() and (update_text(source) or not _map_is_current(nbformat.read(target, as_version=4))):
             print(f"links: {target.name}", flush=True)
             build(source, target, rerun=False)
     readme.write()

@@ -1,4 +1,4 @@
-"""What every built lesson keeps to: anatomy, size, output, cost. The order of its parts is that of lesson 07."""
+"""What every built lesson keeps to: anatomy, size, output, cost. The second form is measured by lesson/form.py."""
 
 import ast
 import json
@@ -8,11 +8,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from course_lib.lesson import form
 from course_lib.lesson.syllabus import load_lessons
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILT = [lesson for lesson in load_lessons() if lesson.built]
 FULL = [lesson for lesson in BUILT if lesson.number != "00"]  # 00 explains the course, it teaches no topic
+SECOND = [lesson for lesson in BUILT if form.is_second_form(nbformat.read(lesson.notebook, as_version=4).cells)]
+FIRST = [lesson for lesson in FULL if lesson not in SECOND]
 PARTS = (
     "The interview question",
     "The 60-second answer",
@@ -53,7 +56,7 @@ def each(lessons):
     return pytest.mark.parametrize("lesson", lessons, ids=lambda lesson: lesson.number)
 
 
-@each(FULL)
+@each(FIRST)
 def test_parts_stand_in_their_order(lesson):
     text = "\n".join(cell.source for cell in cells(lesson, "markdown"))
     positions = []
@@ -64,7 +67,7 @@ def test_parts_stand_in_their_order(lesson):
     assert positions == sorted(positions), "the parts stand in another order than in lesson 07"
 
 
-@each(FULL)
+@each(FIRST)
 def test_one_sitting(lesson):
     all_cells, code = cells(lesson), cells(lesson, "code")
     taught = [cell for cell in code if "solution" not in cell.metadata.get("tags", [])]
@@ -72,11 +75,43 @@ def test_one_sitting(lesson):
     assert 20 <= len(taught) <= 36, f"{len(taught)} code cells besides worked solutions"
 
 
-@each(FULL)
+@each(FIRST)
 def test_code_cells_are_short(lesson):
     lengths = sorted(len(code_lines(cell)) for cell in cells(lesson, "code"))
     assert lengths[len(lengths) // 2] <= 8, f"median code cell has {lengths[len(lengths) // 2]} lines"
     assert lengths[-1] <= 25, f"longest code cell has {lengths[-1]} lines"
+
+
+@each(SECOND)
+def test_keeps_to_the_second_form(lesson):
+    assert form.complaints(cells(lesson)) == []
+
+
+@each(BUILT)
+def test_every_bet_is_answered_by_its_claim(lesson):
+    """A claim further down names one of the options; the visible code does not."""
+    asked, answered = {}, {}
+    for place, cell in enumerate(cells(lesson, "code")):
+        for call in filter(_calls, ast.walk(ast.parse(cell.source))):
+            if _calls(call) == "bet":
+                asked[ast.literal_eval(call.args[0])] = place, ast.literal_eval(call.args[2])
+            for keyword in call.keywords if _calls(call) == "claim" else []:
+                if keyword.arg == "answer":
+                    answered[ast.literal_eval(call.args[0])] = place, ast.literal_eval(keyword.value)
+    assert asked.keys() == answered.keys()
+    for id, (place, options) in asked.items():
+        assert place < answered[id][0] and answered[id][1] in options, f"{id}: {answered[id]} of {options}"
+
+
+@each(SECOND)
+def test_what_answers_a_bet_is_folded(lesson):
+    source = lesson.source.read_text(encoding="utf-8")
+    bets, folded = (
+        len(re.findall(r"^bet\(", source, re.MULTILINE)),
+        sum("reveal" in form.tags(c) for c in cells(lesson)),
+    )
+    assert folded >= bets >= (2 if lesson in FULL else 1), f"{bets} bets, {folded} cells tagged reveal"
+    assert bets == 0 or f'bets("{lesson.number}")' in source
 
 
 @each(FULL)

@@ -71,13 +71,19 @@ def test_a_lesson_that_is_not_in_the_list_is_refused(course):
         pointers.render(cell("lesson 77"), "02")
 
 
-def test_a_lesson_that_was_just_built_changes_the_others(course, tmp_path):
-    source = tmp_path / "02_oars.py"
-    source.write_text(cell("*Lessons:*\n\nlesson 01"), encoding="utf-8")
-    assert pointers.write(source) and pointers.in_sync(source) and not pointers.write(source)
+def test_a_lesson_that_was_just_built_is_linked(course):
+    source = pointers.render(cell("*Lessons:*\n\nlesson 01"), "02")
     course[1].notebook.touch()
-    assert not pointers.in_sync(source) and pointers.write(source)
-    assert "previous: [01 · Maps](01_maps.ipynb)" in source.read_text(encoding="utf-8")
+    line = pointers.say_neighbours("02")
+    assert "previous: [01 · Maps](01_maps.ipynb)" in line
+    assert pointers.render(source, "02") == cell(f"{line}\n\n[lesson 01](01_maps.ipynb)")
+
+
+def test_those_in_a_hurry_are_taken_to_the_sections_by_their_anchors(course):
+    source = cell("*15 minutes:* old") + cell("## 2.9 The 60-second answer") + cell("## 2.11 Card")
+    assert "*15 minutes:* [The 60-second answer](#2.9-The-60-second-answer) · [Card](#2.11-Card)\n" in pointers.render(
+        source, "02"
+    )
 
 
 @pytest.mark.parametrize("lesson", BUILT, ids=lambda lesson: lesson.number)

@@ -6,17 +6,20 @@ notebook's output can be compared strictly, and a claim that stopped being true 
 
 import textwrap
 
+from course_lib.lesson.bets import settle
+
 
 class ClaimFailed(AssertionError):
     """Raised by `claim` with the measurement, so that the reader sees by how much the sentence is wrong."""
 
 
-def claim(id: str, sentence: str, condition: object, *, measured: str = "") -> None:
+def claim(id: str, sentence: str, condition: object, *, measured: str = "", answer: str = "") -> None:
     """Print the claim if `condition` holds, raise `ClaimFailed` if not.
 
     id: lesson and number, such as "C07.2"; the question bank points at it.
     condition: one boolean (a Python, NumPy or one-element torch bool). A number is refused: 0.51 is always "true".
     measured: the figures behind the sentence, with units; it must not hold a closing bracket.
+    answer: where the lesson asks for a bet on this claim, the option that turned out right.
 
     >>> claim("C07.6", "Tensor fusion of two 16-wide vectors needs 289 features", 17 * 17 == 289, measured="289")
     ✓ C07.6  Tensor fusion of two 16-wide vectors needs 289 features
@@ -32,8 +35,8 @@ def claim(id: str, sentence: str, condition: object, *, measured: str = "") -> N
         raise ClaimFailed(f"{id}  {sentence}: does not hold here  {figures}")
     lead = f"✓ {id}  "
     print(_folded(lead, sentence))
-    if figures:
-        print(_folded(" " * len(lead), figures))
+    for line in filter(None, (figures, settle(id, answer) if answer else "")):
+        print(_folded(" " * len(lead), line))
 
 
 def _folded(lead: str, text: str) -> str:

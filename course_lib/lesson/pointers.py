@@ -5,32 +5,21 @@ just built is linked from all the others.
 """
 
 import re
-from pathlib import Path
 
 from course_lib.lesson.syllabus import Lesson, load_lessons
 
 MARKER = "*Lessons:*"
 """Opens the line with the neighbours, at the top and at the end of a lesson."""
+SHORT = "*15 minutes:*"
+"""Opens the line at the top that takes those in a hurry to these sections."""
+_ESSENCE = ("The 60-second answer", "Wrong answers people give", "Card")
 _MARKDOWN = re.compile(r"^# %% \[markdown\].*?(?=^# %%|\Z)", re.MULTILINE | re.DOTALL)
 _NEIGHBOURS = re.compile(rf"^{re.escape(MARKER)}.*$", re.MULTILINE)
+_SHORT = re.compile(rf"^{re.escape(SHORT)}.*$", re.MULTILINE)
 _MENTION = re.compile(
     r"\[(?P<linked>[Ll]esson) (?P<there>\d\d)\]\((?P<target>[^)]*)\)"
     r"|(?<!\[)\b(?P<plain>[Ll]esson) (?P<here>\d\d)\b(?: \(planned\))?"
 )
-
-
-def in_sync(source: Path) -> bool:
-    """Whether every pointer in the source of a lesson is up to date."""
-    text = source.read_text(encoding="utf-8")
-    return text == render(text, source.name[:2])
-
-
-def write(source: Path) -> bool:
-    """Bring the pointers in the source of a lesson up to date; whether any of them was not."""
-    text = source.read_text(encoding="utf-8")
-    current = render(text, source.name[:2])
-    source.write_text(current, encoding="utf-8")
-    return current != text
 
 
 def render(source: str, number: str) -> str:
@@ -42,6 +31,7 @@ def render(source: str, number: str) -> str:
 
     def cell(match: re.Match) -> str:
         text = _NEIGHBOURS.sub(lambda _: say_neighbours(number), match[0])
+        text = _SHORT.sub(lambda _: say_essence(source), text)
         return _MENTION.sub(lambda mention: _point(mention, number, lessons), text)
 
     return _MARKDOWN.sub(cell, source)
@@ -56,6 +46,13 @@ def say_neighbours(number: str) -> str:
     parts += [f"previous: {_nearest(before, 'before it')}"] if before else []
     parts += [f"next: {_nearest(after, 'then')}"] if after else []
     return f"{MARKER} {' · '.join(parts)}"
+
+
+def say_essence(source: str) -> str:
+    """One line of Markdown: links to the sections that fit into 15 minutes. JupyterLab's anchors keep case and dots."""
+    headings = {part: re.search(rf"^## ([\d.]+ {part})$", source, re.MULTILINE) for part in _ESSENCE}
+    links = [f"[{part}](#{found[1].replace(' ', '-')})" for part, found in headings.items() if found]
+    return f"{SHORT} {' · '.join(links)}"
 
 
 def _nearest(lessons: list[Lesson], joint: str) -> str:

@@ -1,6 +1,7 @@
 """The list of lessons: what exists, what is planned. datasets/lessons.csv says what; notebooks/src says whether."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,13 +47,25 @@ def load_lessons() -> list[Lesson]:
         return [Lesson(**row) for row in csv.DictReader(file)]
 
 
-def lesson_map() -> str:
-    """Markdown: one line a lesson, under its part; built lessons are links, planned ones say so."""
+def find_lesson(number: str) -> Lesson:
+    """The lesson of that number, two digits; ValueError with the numbers when there is none."""
+    lessons = {lesson.number: lesson for lesson in load_lessons()}
+    if number not in lessons:
+        raise ValueError(f"no lesson {number!r}; there are {', '.join(lessons)}, as text of two digits")
+    return lessons[number]
+
+
+def lesson_map(remarks: Mapping[str, str] | None = None) -> str:
+    """Markdown: one line a lesson, under its part; built lessons are links, planned ones say so.
+
+    remarks: number of a lesson to what stands behind its link.
+    """
     lines, part = [], None
     for lesson in load_lessons():
         if lesson.part != part:
             part = lesson.part
             lines += ["", f"**{part}**", ""]
         name = f"{lesson.name} ({lesson.title_zh})"
-        lines.append(f"- [{name}]({lesson.notebook.name})" if lesson.built else f"- {name}, *planned*")
+        remark = (remarks or {}).get(lesson.number, "")
+        lines.append(f"- [{name}]({lesson.notebook.name}){remark}" if lesson.built else f"- {name}, *planned*")
     return "\n".join(lines)
