@@ -100,7 +100,7 @@ def _is_current(notebook: NotebookNode) -> bool:
 def _map_is_current(notebook: NotebookNode) -> bool:
     """Whether a list of lessons in an output, as the start page has it, still says which lessons exist."""
     for cell in notebook.cells:
-        if cell.cell_type == "code" and "lesson_map()" in cell.source:
+        if cell.cell_type == "code" and re.search(r"\b(lesson_map|home)\(\)", cell.source):
             return any(output.get("data", {}).get("text/markdown") == lesson_map() for output in cell.outputs)
     return True
 
@@ -225,6 +225,7 @@ def complain(target: Path) -> list[str]:
 
 def _build(chosen: list[tuple[Path, Path]], pairs: list[tuple[Path, Path]], rerun: bool) -> int:
     for source, target in chosen:
+        update_text(source)
         if rerun or not in_sync(source, target):
             print(f"build: {target.name} <- src/{source.name}", flush=True)
             build(source, target, rerun=rerun)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from course_lib.interview import glossary, show
+from course_lib.interview import answer, glossary
 from course_lib.interview.questions import load_questions
 from course_lib.lesson import pointers, syllabus
 from course_lib.lesson.syllabus import Lesson, load_lessons
@@ -109,7 +109,7 @@ def test_no_lesson_points_at_what_is_not_written(lesson):
 def test_a_question_marks_the_exercise_of_a_lesson_that_is_not_written(language):
     bank = [question for question in load_questions() if question.exercise is not None]
     unwritten = {"en": "not written yet", "zh": "尚未完成"}[language]
-    for write in (show.as_markdown, show.as_html, show.as_text):
+    for write in (answer.as_markdown, answer.as_html, answer.as_text):
         for question in bank:
             line = next(line for line in re.split(r"\n|</?p>", write(question, language)) if question.exercise in line)
             assert (unwritten in line) == (question.exercise[:2] in PLANNED), line
@@ -122,7 +122,7 @@ def test_a_term_marks_its_lesson_when_it_is_not_written():
 
 
 def test_no_question_or_term_names_a_lesson_that_is_not_written():
-    texts = [show.as_text(question, language) for question in load_questions() for language in ("en", "zh")]
+    texts = [answer.as_text(question, language) for question in load_questions() for language in ("en", "zh")]
     texts += [term.definition[language] for term in glossary.load_glossary() for language in ("en", "zh")]
     for text in texts:
         assert not set(re.findall(r"[Ll]esson (\d\d)\b", text)) & PLANNED, text

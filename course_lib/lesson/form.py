@@ -98,9 +98,9 @@ def missing_parts(cells: list[Any]) -> list[str]:
 
 def complaints(cells: list[Any]) -> list[str]:
     """Where the lesson falls short of the form; empty when it does not."""
-    found = [*_on_length(cells), *_on_figures(cells)]
-    if not cells[0]["source"].startswith("# 00"):  # the start page has parts of its own
-        found += missing_parts(cells)
+    found = list(_on_length(cells))
+    if not cells[0]["source"].startswith("# 00"):  # the start page shows the course, it argues nothing
+        found += [*_on_figures(cells), *missing_parts(cells)]
     for cell in seen(cells):
         found += [f"{complaint}, in the cell that begins {_first(cell)!r}" for complaint in _on_code(cell)]
     needed, _ = minutes(cells)

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["second-form"]
 r"""
 # 00 · Start here
 
@@ -29,29 +29,92 @@ print("that is all")
 
 # %% [markdown]
 r"""
-## 0.2 A claim
+## 0.2 The lessons, and where you are
+
+Live in JupyterLab this list also says what you have done, and what to do with the next 20 minutes.
+"""
+
+# %%
+from course_lib.interview.home import home
+
+home()
+
+# %% [markdown]
+r"""
+## 0.3 A claim, and how to attack it
 
 Lessons do not say "attention weights are not explanations" and move on. They state a sentence, the condition that makes it
-true, and what was measured on *your* machine. If the condition fails, the cell fails. Try it: change `0.5` to `0.4`.
+true, and what was measured on *your* machine. If the condition fails, the cell fails.
+
+Here are two coins that answer 20 yes-or-no questions.
 """
 
 # %%
 import torch
 
+random = torch.Generator().manual_seed(0)
+answers = torch.rand(2, 20, generator=random) < 0.5  # True: it answered right
+a, b = answers.sum(dim=1).tolist()
+print(f"coin A: {a} of 20 right, coin B: {b} of 20 right")
+
+# %% tags=["claim"]
 from course_lib.lesson.claims import claim
 
-coins = torch.rand(10_000, generator=torch.Generator().manual_seed(0)) < 0.5
-heads = coins.float().mean().item()
 claim(
     "C00.1",
-    "A fair coin shows heads about half of the time",
-    abs(heads - 0.5) < 0.02,
-    measured=f"{heads:.4f} of 10,000",
+    "Coin A knows more than coin B",
+    a > b,
+    measured=f"{a} against {b} of 20",
 )
 
 # %% [markdown]
 r"""
-## 0.3 An exercise
+The sign ✓ stands there, and the sentence is nonsense: a coin knows nothing. The claim's code is folded: click the three dots
+above the sentence, and read its condition. It asks whether A was ahead *once*. So read every ✓ as "this condition held", and then
+attack it: does the condition say what the sentence says? Would it hold again?
+
+Try it: change `manual_seed(0)` to other numbers and run the two cells again.
+"""
+
+# %%
+from course_lib.lesson.bets import bet
+
+bet(
+    "C00.2",
+    "The two coins play 1,000 such rounds. How often is coin A ahead?",
+    ["in nearly all rounds", "in about 3 of 4", "in a little less than half"],
+)
+
+# %% [markdown]
+r"""
+Place your bet before you read on: a guess that was wrong is remembered better than an answer that was read. The next two cells keep
+their output folded until you run them, or click the three dots.
+"""
+
+# %% tags=["reveal"]
+rounds = torch.rand(1000, 2, 20, generator=random) < 0.5
+ahead, behind = rounds.sum(dim=2).T  # right answers of A and of B
+print(f"A is ahead in {(ahead > behind).sum()} of 1,000 rounds")
+print(f"B is ahead in {(ahead < behind).sum()}")
+print(f"a tie in      {(ahead == behind).sum()}")
+
+# %% tags=["claim", "reveal"]
+a_ahead = (ahead > behind).double().mean().item()
+b_ahead = (ahead < behind).double().mean().item()
+claim(
+    "C00.2",
+    "Played again, either coin is ahead in a little less than half of the rounds, and the rest are ties",
+    0.39 < a_ahead < 0.49 and 0.39 < b_ahead < 0.49,
+    measured=f"A {a_ahead:.3f}, B {b_ahead:.3f}",
+    answer="in a little less than half",
+)
+
+# %% [markdown]
+r"""
+Why less than half? With 20 questions one round in eight is a tie: the chance of equal counts is about $1/\sqrt{20\pi} = 0.126$. The
+rest is shared fairly. This is the claim that should have been made, and it is why lessons compare models over several seeds.
+
+## 0.4 An exercise
 
 You write a function; `check` runs it through stages and says what to look at next. It never stops the notebook, and every
 advice it gives has been tested against a real wrong answer. Replace the last line of the stub, for example with
@@ -86,11 +149,18 @@ hint(exercise.softmax, level=1)
 
 # %% [markdown]
 r"""
-## 0.4 An explorer
+## 0.5 An explorer
 
-A drawing function and sliders. **Predict first**: what happens to the bars when the temperature goes towards 0, and towards
-infinity? Then move the slider. (On a web page, without a kernel, you see one picture.)
+A drawing function and sliders. Softmax divides its scores by a *temperature* first. Bet, then move the slider. (On a web page,
+without a kernel, you see one picture.)
 """
+
+# %%
+bet(
+    "C00.3",
+    "The scores are 2, 1, ½ and −1. Where does the highest bar end at temperature 100?",
+    ["near 0", "near ¼", "near ½", "near 1"],
+)
 
 # %%
 import matplotlib.pyplot as plt
@@ -103,26 +173,56 @@ SCORES = torch.tensor([2.0, 1.0, 0.5, -1.0])
 def draw_temperature(temperature=1.0):
     """Softmax of four scores, divided by the temperature first."""
     fig, ax = plt.subplots(figsize=(5, 2.4), layout="constrained")
-    bars = ax.bar(["dog", "cat", "fox", "car"], (SCORES / temperature).softmax(-1), color="#4477aa")
+    names = ["dog", "cat", "fox", "car"]
+    bars = ax.bar(names, (SCORES / temperature).softmax(-1), color="#4477aa")
     ax.bar_label(bars, fmt="%.2f")
     ax.set(ylim=(0, 1.1), ylabel="probability", title=f"temperature {temperature:.2f}")
     return fig
 
 
-explore(draw_temperature, alt="Four bars; the dog's is the highest at temperature 1.", temperature=(0.1, 5.0))
+explore(
+    draw_temperature,
+    alt="Four bars; the dog's is the highest at temperature 1.",
+    temperature=(0.1, 5.0),
+)
+
+# %% tags=["reveal"]
+for temperature in (0.1, 1.0, 100.0):
+    bars = (SCORES / temperature).softmax(-1)
+    print(f"temperature {temperature:5.1f}:", *(f"{bar:.2f}" for bar in bars))
+
+# %% tags=["claim", "reveal"]
+cold, hot = (SCORES / 0.1).softmax(-1), (SCORES / 100).softmax(-1)
+claim(
+    "C00.3",
+    "A high temperature gives every bar its equal share, a low one gives everything to the highest score",
+    (hot - 1 / 4).abs().max() < 0.01 and cold[0] > 0.99,
+    measured=f"{hot.min():.3f} to {hot.max():.3f} at 100, {cold[0]:.5f} at 0.1",
+    answer="near ¼",
+)
 
 # %% [markdown]
 r"""
-## 0.5 Questions
+Divided by 100, all scores are nearly 0, and $e^0 = 1$ for each of the four. Divided by 0.1, the first is ahead by 10, and $e^{10}$ is
+22,026.
+
+At the end of a lesson one line says how your bets ended. Those that you called *sure* should be won more often than the guesses.
+"""
+
+# %%
+from course_lib.lesson.bets import bets
+
+bets("00")
+
+# %% [markdown]
+r"""
+## 0.6 Questions
 
 Each lesson ends with the interview questions it prepares for, at three depths, in English and Chinese, with a 60-second answer
 whose key points name the claims that prove them. In a lesson you would call `show_questions("07")`. Say your answer aloud
 before you reveal theirs.
-"""
 
-# %% [markdown]
-r"""
-## 0.6 Practise for the day
+## 0.7 Practise for the day
 
 Two weeks before the interview, come here every day. `drill()` asks what is due and remembers; reviews are kept between sessions.
 """
@@ -166,7 +266,7 @@ term("modality gap")
 
 # %% [markdown]
 r"""
-## 0.7 Three ways through a lesson
+## 0.8 Three ways through a lesson
 
 | you have | do |
 | --- | --- |
@@ -175,11 +275,8 @@ r"""
 | 15 minutes before the interview | the question, the table in symbols, the wrong answers, the card |
 
 Shut a finished lesson's kernel down before you open the next (*Kernel > Shut Down Kernel*): each takes some hundred megabytes.
-"""
 
-# %% [markdown]
-r"""
-## 0.8 Axis letters
+## 0.9 Axis letters
 
 Shapes are written the same way everywhere: in signatures, comments and lessons. One letter, one meaning.
 """
@@ -192,25 +289,14 @@ for letter, meaning in AXES.items():
 
 # %% [markdown]
 r"""
-## 0.9 The lessons
-"""
-
-# %%
-from IPython.display import Markdown
-
-from course_lib.lesson.syllabus import lesson_map
-
-Markdown(lesson_map())
-
-# %% [markdown]
-r"""
 ## 0.10 Worked solution
 """
 
 
 # %% tags=["solution"]
 def softmax(x):
-    shifted = (x - x.max(dim=-1, keepdim=True).values).exp()  # the largest exponent is 0: no overflow
+    largest = x.max(dim=-1, keepdim=True).values
+    shifted = (x - largest).exp()  # the largest exponent is 0: no overflow
     return shifted / shifted.sum(dim=-1, keepdim=True)
 
 
