@@ -9,7 +9,9 @@ missing are the compiled operators themselves (nms, roi_pool, image decoding); c
 """
 
 import importlib
+import importlib.util
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
@@ -76,3 +78,22 @@ def _explain_missing_operators(torchvision: ModuleType, torch_version: str) -> N
     for name, module in list(sys.modules.items()):
         if name.startswith("torchvision.") and hasattr(module, "_assert_has_ops"):
             module._assert_has_ops = assert_has_ops
+
+
+def try_operators() -> str | None:
+    """Load torchvision's compiled operators beside torch and run one; return why that fails, None where it works.
+
+    torchvision itself is not imported, which takes longer than to import torch.
+    """
+    import torch
+
+    folder = Path(importlib.util.find_spec("torchvision").origin).parent
+    libraries = [path for path in folder.glob("_C.*") if path.suffix in (".so", ".pyd")]
+    if not libraries:
+        return "it comes without them"
+    try:
+        torch.ops.load_library(libraries[0])
+        kept = torch.ops.torchvision.nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 2), torch.tensor([0.2, 0.9]), 0.5)
+    except (OSError, RuntimeError, AttributeError):
+        return f"compiled for another torch than {torch.__version__}"
+    return None if kept.tolist() == [1] else f"nms keeps boxes {kept.tolist()} of two equal ones, not the better one"

@@ -1,16 +1,13 @@
-"""A damaged file is never read, and a derived file is whole or absent, whoever builds it."""
+"""A damaged file is never read; a text that changes with the course is told whole from cut."""
 
 import hashlib
 import json
-import multiprocessing
 import os
-import time
-from pathlib import Path
 
 import pytest
 
 from course_lib.data import catalogue
-from course_lib.data.catalogue import DataFileError, cached, find, record, render, table
+from course_lib.data.catalogue import DataFileError, damage, find, record, render, renewed, table
 
 CONTENT = b"seven lines\n" * 7
 
@@ -104,95 +101,78 @@ def test_a_file_that_is_not_there_is_not_recorded(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_derived_file_is_built_once(tmp_path):
-    built = []
-
-    def build(path: Path) -> None:
-        built.append(path)
-        path.write_bytes(b"features")
-
-    for _ in range(3):
-        path = cached("deep/features-v1.npz", build, folder=tmp_path)
-    assert path == tmp_path / "deep" / "features-v1.npz" and path.read_bytes() == b"features"
-    assert len(built) == 1
-    assert built[0].suffix == ".npz" and built[0].parent == path.parent  # np.savez appends .npz to any other name
+YAML = "# two records\n- id: a\n  text: the first\n- id: b\n  text: the second\n...\n"
+CSV = 'term,lesson\n"one, or none",01\n"two\nlines",02\nthree,03\n'
 
 
-def test_a_failed_build_leaves_nothing(tmp_path):
-    def build(path: Path) -> None:
-        path.write_bytes(b"half of i")
-        raise RuntimeError("disk full")
-
-    with pytest.raises(RuntimeError, match="disk full"):
-        cached("features.npz", build, folder=tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_build_that_writes_elsewhere_is_refused(tmp_path):
-    with pytest.raises(DataFileError, match="must write to the path it is given"):
-        cached("features.npz", lambda path: None, folder=tmp_path)
-    assert list(tmp_path.iterdir()) == []
+@pytest.fixture
+def own(folder):
+    """Texts of the course beside the two recorded files."""
+    for name, text in {"sub/bank.yaml": YAML, "terms.csv": CSV, "figures.json": '{"a": [1]}\n'}.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="")
+    catalogue._save(renewed(folder), folder)
+    return folder
 
 
-HALF = b"0123456789" * 20_000
+def test_texts_are_entered_and_only_tables_have_their_rows_counted(own):
+    rows = {entry.file: entry for entry in table(own)}
+    assert list(rows) == ["b.bin", "figures.json", "sub/bank.yaml", "sub/words.txt", "terms.csv"]
+    assert {name: rows[name].rows for name in rows} == {
+        "b.bin": 256,
+        "figures.json": None,
+        "sub/bank.yaml": None,
+        "sub/words.txt": 7,
+        "terms.csv": 3,
+    }
+    assert rows["terms.csv"].sha256 is None and rows["terms.csv"].restore == "git checkout -- datasets/terms.csv"
+    assert find("terms.csv", folder=own).read_text(encoding="utf-8") == CSV
+    assert "- `terms.csv`, 3 rows\n" in (own / "README.md").read_text(encoding="utf-8")
 
 
-def _build_in_step(folder, letter, barrier, results):
-    """Write half, wait until the other process has done so too, write the rest."""
-
-    def build(path: Path) -> None:
-        with path.open("wb") as file:
-            file.write(letter + HALF)
-            file.flush()
-            barrier.wait(timeout=60)
-            time.sleep(0.05)
-            file.write(HALF + letter)
-
-    content = cached("race.bin", build, folder=folder).read_bytes()
-    results.put(hashlib.sha256(content).hexdigest())
+def test_an_edited_text_needs_no_new_entry_but_a_new_row_of_a_table_does(own):
+    (own / "sub/bank.yaml").write_text(YAML.replace("- id: b", "- id: c"), encoding="utf-8")
+    (own / "terms.csv").write_text(CSV.replace("three", "drei"), encoding="utf-8", newline="")
+    assert renewed(own) == table(own)
+    (own / "terms.csv").write_text(CSV + "four,04\n", encoding="utf-8", newline="")
+    with pytest.raises(DataFileError, match=r"found:    altered: 4 rows, the catalogue has 3"):
+        find("terms.csv", folder=own)
+    catalogue._save(renewed(own), own)
+    assert find("terms.csv", folder=own) == own / "terms.csv"
 
 
-def test_two_processes_that_build_at_once_both_get_a_whole_file(tmp_path):
-    spawn = multiprocessing.get_context("spawn")
-    barrier, results = spawn.Barrier(2), spawn.Queue()
-    builders = [spawn.Process(target=_build_in_step, args=(tmp_path, x, barrier, results)) for x in (b"A", b"B")]
-    for builder in builders:
-        builder.start()
-    seen = set()
-    while any(builder.is_alive() for builder in builders):
-        if (tmp_path / "race.bin").is_file():
-            seen.add(hashlib.sha256((tmp_path / "race.bin").read_bytes()).hexdigest())
-    read = [results.get(timeout=60) for _ in builders]
-    whole = {hashlib.sha256(letter + HALF + HALF + letter).hexdigest() for letter in (b"A", b"B")}
-    assert set(read) <= whole and seen <= whole
-    assert [path.name for path in tmp_path.iterdir()] == ["race.bin"]
-    assert [builder.exitcode for builder in builders] == [0, 0]
+def test_a_file_of_unknown_origin_and_a_damaged_text_are_not_entered(own):
+    (own / "picture.jpg").write_bytes(b"x")
+    with pytest.raises(DataFileError, match=r"picture.jpg is not in the catalogue; enter it with catalogue.record"):
+        renewed(own)
+    (own / "picture.jpg").unlink()
+    (own / "sub/bank.yaml").write_text(YAML[:-4], encoding="utf-8")
+    with pytest.raises(DataFileError, match="sub/bank.yaml is cut short"):
+        renewed(own)
+    (own / "sub/bank.yaml").unlink()
+    assert "sub/bank.yaml" not in {entry.file for entry in renewed(own)}
 
 
-def _die_half_way(folder):
-    def build(path: Path) -> None:
-        path.write_bytes(HALF)
-        os._exit(9)
-
-    cached("race.bin", build, folder=folder)
-
-
-def test_a_builder_killed_half_way_leaves_no_file_under_the_name(tmp_path):
-    builder = multiprocessing.get_context("spawn").Process(target=_die_half_way, args=(tmp_path,))
-    builder.start()
-    builder.join(timeout=60)
-    assert builder.exitcode == 9
-    assert not (tmp_path / "race.bin").exists()
-    path = cached("race.bin", lambda path: path.write_bytes(b"whole") and None, folder=tmp_path)
-    assert path.read_bytes() == b"whole"
+@pytest.mark.parametrize("file", ["../secret.txt", "/etc/passwd", "a/../../b"])
+def test_a_catalogue_that_leads_out_of_its_folder_is_damaged(folder, file):
+    rows = json.loads((folder / "catalogue.json").read_text(encoding="utf-8"))
+    rows[0]["file"] = file
+    (folder / "catalogue.json").write_text(json.dumps(rows), encoding="utf-8")
+    with pytest.raises(DataFileError, match="is damaged .*does not lead to a file below"):
+        table(folder)
+    with pytest.raises(ValueError, match="does not lead to a file below"):
+        record(file, rows=1, licence="CC0", made_by="hand", folder=folder)
 
 
-@pytest.mark.parametrize(
-    "platform, below_home",
-    [("linux", ".cache"), ("darwin", "Library/Caches"), ("win32", "AppData/Local")],
-)
-def test_the_cache_is_where_the_system_keeps_caches(platform, below_home, monkeypatch, tmp_path):
-    monkeypatch.setattr(catalogue.sys, "platform", platform)
-    monkeypatch.setattr(Path, "home", classmethod(lambda cls: tmp_path))
-    assert catalogue.cache_folder() == tmp_path / below_home / "every-answer-runs"
-    assert list(tmp_path.iterdir()) == []  # asking creates nothing
+@pytest.mark.parametrize("change", [{"bytes": "9"}, {"rows": "many"}, {"sha256": None}, {"file": 7}, {"extra": 1}])
+def test_a_row_with_a_value_of_another_kind_is_damage(folder, change):
+    rows = json.loads((folder / "catalogue.json").read_text(encoding="utf-8"))
+    (folder / "catalogue.json").write_text(json.dumps([rows[0] | change]), encoding="utf-8")
+    with pytest.raises(DataFileError, match="catalogue.json is damaged"):
+        table(folder)
+
+
+def test_what_cannot_be_read_is_said_without_raising(own):
+    (own / "terms.csv").unlink()
+    (own / "terms.csv").mkdir()
+    (entry,) = (entry for entry in table(own) if entry.file == "terms.csv")
+    assert damage(entry, own).startswith("not readable: ")

@@ -74,3 +74,12 @@ def test_another_import_error_is_not_hidden():
     )
     result = run(code)
     assert result.returncode == 1 and "disk on fire" in result.stderr
+
+
+def test_operators_are_tried_without_importing_torchvision():
+    result = run(
+        "import sys; from course_lib.compat import try_operators; print(try_operators()); "
+        "assert 'torchvision' not in sys.modules"
+    )
+    assert result.returncode == 0, result.stderr
+    assert (result.stdout.strip() == "None") == torchvision_is_matched()

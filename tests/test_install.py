@@ -1,15 +1,13 @@
 """Set-up: pins agree, Binder is self-contained, the two commands do what README.md says."""
 
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
 from course_lib import lab
-from course_lib.doctor import Finding, _memory, _packages, _python, requirements
+from course_lib.doctor import requirements
 
 ROOT = Path(__file__).resolve().parents[1]
 LINUX = {"platform": "linux", "root_user": False}
@@ -65,41 +63,3 @@ def test_lab_with_a_display_root_and_a_port():
     assert "--no-browser" not in lab.arguments(None, {}, platform="darwin", root_user=False)
     assert "--allow-root" in lab.arguments(None, {}, platform="linux", root_user=True)
     assert "--port=8890" in lab.arguments(8890, {}, **LINUX)
-
-
-def test_doctor_says_what_to_do():
-    assert (
-        str(Finding(False, "torch 1.0", "pip install torch==2.0")) == "FIX  torch 1.0\n     -> pip install torch==2.0"
-    )
-    assert _python((3, 11, 4)).ok and not _python((3, 10, 12)).ok
-    assert "make lab PYTHON=" in _python((3, 10, 12)).remedy
-
-
-def test_doctor_names_a_package_that_is_missing_or_differs(monkeypatch):
-    from importlib import metadata
-
-    def version(name):
-        if name == "captum":
-            raise metadata.PackageNotFoundError(name)
-        return {"torch": "2.13.0+cpu", "matplotlib": "3.0.0"}.get(name, requirements(text("requirements.txt"))[name])
-
-    monkeypatch.setattr(metadata, "version", version)
-    findings = {finding.what.split()[0]: finding for finding in _packages()}
-    assert findings["torch"].ok and findings["jupyterlab"].ok
-    assert findings["captum"].what == "captum is missing"
-    assert "pip install matplotlib==" in findings["matplotlib"].remedy
-
-
-def test_doctor_names_low_memory(monkeypatch):
-    import psutil
-
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("M", (), {"available": 100 * 2**20})())
-    assert not _memory().ok and "shut down" in _memory().remedy
-
-
-def test_course_doctor_runs_here():
-    result = subprocess.run(
-        [sys.executable, "-m", "course_lib.cli", "doctor"], capture_output=True, text=True, timeout=180
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "FIX" not in result.stdout and "device" in result.stdout

@@ -1,8 +1,11 @@
 """What lies in `datasets/`, and how to be sure that it is what was put there.
 
 `datasets/catalogue.json` holds one row per committed file: rows, bytes, licence, sha256 and the call that made it.
-`find` checks size and sha256 before anybody reads a file; `cached` builds a derived file once per user. The table for
-people, `datasets/README.md`, is rendered from the same rows by `render`.
+`find` checks a file before anybody reads it. Texts that change with the course, such as the question files, have no
+sha256 and are checked for being whole; `texts` says how and why. The table for people, `datasets/README.md`, is
+rendered from the same rows.
+
+    python -m course_lib.data.catalogue      enter new texts, leave out vanished ones, count rows, render README.md
 """
 
 import difflib
@@ -10,14 +13,25 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-DATASETS = Path(__file__).resolve().parents[2] / "datasets"
+from course_lib.data import texts
+from course_lib.data.paths import below
 
-_verified: dict[Path, tuple[int, int]] = {}  # path -> (mtime in ns, bytes) of the state that was hashed and found right
+DATASETS = Path(__file__).resolve().parents[2] / "datasets"
+CATALOGUE, TABLE = "catalogue.json", "README.md"
+"""The catalogue and what is rendered from it: the two files that it does not list."""
+COMMAND = "python -m course_lib.data.catalogue"
+_RESTORE_ALL = "git checkout -- datasets"
+_OWN_TEXT = {
+    "licence": "CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). By Every Answer Runs",
+    "made_by": "text of the course",
+}
+
+_verified: dict[
+    Path, tuple[int, int]
+] = {}  # path -> (mtime in ns, bytes) of the state that was checked and found right
 
 
 class DataFileError(Exception):
@@ -29,83 +43,99 @@ class Entry:
     """One row of the catalogue.
 
     file: path below `datasets/`, with forward slashes on every system.
-    rows: how many things it holds (1 for a photograph, else lines, records, recordings).
-    bytes: size on disk.
+    rows: how many things it holds (1 for a photograph, else lines, records, recordings); None for a text that is no
+        table.
+    bytes: size on disk, None for a text that changes with the course.
     licence: name of the licence, then whoever must be credited, then the source.
-    sha256: of the whole file, 64 hexadecimal digits.
+    sha256: of the whole file, 64 hexadecimal digits, None for a text that changes with the course.
     made_by: the call that made it.
     restore: the command that brings it back when it is damaged.
     """
 
     file: str
-    rows: int
-    bytes: int
+    rows: int | None
+    bytes: int | None
     licence: str
-    sha256: str
+    sha256: str | None
     made_by: str
     restore: str
 
+    def __post_init__(self) -> None:
+        wrong = [each.name for each in fields(self) if not isinstance(getattr(self, each.name), each.type)]
+        if wrong or (self.bytes is None) != (self.sha256 is None):
+            raise ValueError(f"{self.file!r}: {wrong or ['bytes', 'sha256']} do not fit; a hashed file has both")
+        below(DATASETS, self.file)
+
 
 def table(folder: Path = DATASETS) -> list[Entry]:
-    """Return the rows of `folder/catalogue.json`, sorted by file; `DataFileError` where there is none."""
-    path = folder / "catalogue.json"
+    """Return the rows of `folder/catalogue.json`, sorted by file; `DataFileError` where it is missing or damaged."""
+    path = folder / CATALOGUE
     if not path.is_file():
         raise DataFileError(
             f"{path} is missing: the course reads its data from its clone. Install it from inside the clone "
-            "with `pip install -e .`; if the clone has lost the file, `git checkout -- datasets` restores it"
+            f"with `pip install -e .`; if the clone has lost the file, `{_RESTORE_ALL}` restores it"
         )
-    return [Entry(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+    try:
+        entries = [Entry(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
+        if not entries:
+            raise ValueError("it lists no file")
+    except (OSError, ValueError, TypeError) as error:
+        raise DataFileError(f"{path} is damaged ({error}): restore it with {_RESTORE_ALL}/{CATALOGUE}") from None
+    return entries
 
 
 def find(name: str, *, folder: Path = DATASETS) -> Path:
-    """Return the path of a catalogued file whose size and sha256 were found to be right.
+    """Return the path of a catalogued file that was found to be whole.
 
-    name: as in the catalogue, for example "photos/coffee.jpg". A file is hashed once per process, and again only when
-    its size or its modification time changed. Raises `DataFileError` with both hashes and the command that restores it.
+    name: as in the catalogue, for example "photos/coffee.jpg". A file is checked once per process, and again only when
+    its size or its modification time changed. Raises `DataFileError` with what was expected, what was found and the
+    command that restores it; ValueError for a name that the catalogue does not list.
     """
     entry = _entry(name, folder)
+    found = damage(entry, folder)
+    if found is not None:
+        expected = "a whole text" if entry.sha256 is None else f"sha256 {entry.sha256} in {entry.bytes:,} bytes"
+        raise DataFileError(
+            f"datasets/{entry.file} is not the file that the catalogue lists.\n"
+            f"  expected: {expected}\n"
+            f"  found:    {found}\n"
+            f"  restore:  {entry.restore}"
+        )
+    return folder / entry.file
+
+
+def damage(entry: Entry, folder: Path = DATASETS) -> str | None:
+    """Return what is wrong with a file of the catalogue, in words, and None where it is whole. Never raises."""
     path = folder / entry.file
-    if not path.is_file():
-        raise DataFileError(_damage(entry, found="missing"))
-    status = path.stat()
-    state = (status.st_mtime_ns, status.st_size)
-    if _verified.get(path) != state:
-        found = sha256_of(path)
-        if (status.st_size, found) != (entry.bytes, entry.sha256):
-            raise DataFileError(_damage(entry, found=f"sha256 {found} in {status.st_size:,} bytes"))
-        _verified[path] = state
-    return path
-
-
-def cached(name: str, build: Callable[[Path], None], *, folder: Path | None = None) -> Path:
-    """Return the path of a derived file, after `build(path)` has written it if it was not there.
-
-    The name must say everything the content depends on, for example "voices-8khz-v1.npz": a file that exists is used.
-    `build` gets a temporary path with the same suffix in the same folder, and the finished file is moved to its name
-    in one step. So a reader sees the whole file or none, and two kernels that build at once both end with a whole one.
-
-    folder: where to keep it; by default the user's cache folder, see `cache_folder`.
-    """
-    path = (cache_folder() if folder is None else folder) / name
-    if path.is_file():
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
     try:
-        build(Path(temporary))
-        if os.path.getsize(temporary) == 0:
-            raise DataFileError(f"build wrote nothing for {name}: it must write to the path it is given, {temporary}")
-        _publish(Path(temporary), path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-    return path
+        status = path.stat()
+        state = (status.st_mtime_ns, status.st_size)
+        if _verified.get((path, entry)) == state:
+            return None
+        found = texts.damage(path, entry.rows) if entry.sha256 is None else _difference(path, entry)
+    except FileNotFoundError:
+        return "missing"
+    except OSError as error:
+        return f"not readable: {error.strerror}"
+    if found is None:
+        _verified[path, entry] = state
+    return found
 
 
-def cache_folder() -> Path:
-    """Return where this system keeps one user's derived files; they can be deleted at any time and are built again."""
-    caches = {"win32": "AppData/Local", "darwin": "Library/Caches"}
-    return Path.home() / caches.get(sys.platform, ".cache") / "every-answer-runs"
+def _difference(path: Path, entry: Entry) -> str | None:
+    size, found = path.stat().st_size, sha256_of(path)
+    if (size, found) == (entry.bytes, entry.sha256):
+        return None
+    how = "cut short" if size < entry.bytes else "altered"
+    return f"sha256 {found} in {size:,} bytes, {how}"
+
+
+def table_damage(folder: Path = DATASETS) -> str | None:
+    """Return what is wrong with README.md, None where it is what the catalogue renders."""
+    path = folder / TABLE
+    if not path.is_file():
+        return "missing"
+    return None if path.read_text(encoding="utf-8", errors="replace") == render(table(folder)) else "altered"
 
 
 def record(
@@ -116,7 +146,7 @@ def record(
     For those who make data, never for those who read it: recording a damaged file would bless the damage.
     restore: by default `git checkout -- datasets/NAME`, which is right for every committed file.
     """
-    path = folder / name
+    path = below(folder, name)
     if not path.is_file():
         raise DataFileError(f"{path} is not there to be recorded; make it first with {made_by}")
     entry = Entry(
@@ -126,30 +156,61 @@ def record(
         licence=licence,
         sha256=sha256_of(path),
         made_by=made_by,
-        restore=f"git checkout -- datasets/{name}" if restore is None else restore,
+        restore=f"{_RESTORE_ALL}/{name}" if restore is None else restore,
     )
-    others = [row for row in table(folder) if row.file != name] if (folder / "catalogue.json").is_file() else []
-    _save(sorted([*others, entry], key=lambda row: row.file), folder)
+    others = [row for row in table(folder) if row.file != name] if (folder / CATALOGUE).is_file() else []
+    _save([*others, entry], folder)
     return entry
+
+
+def renewed(folder: Path = DATASETS) -> list[Entry]:
+    """Return the rows as they should be: with every text that is there, none that is not, and its rows counted.
+
+    DataFileError for a damaged text, and for a file that is neither recorded nor a text: its licence and how it was
+    made are known only to whoever made it.
+    """
+    recorded = {entry.file: entry for entry in table(folder) if entry.sha256 is not None}
+    rows = list(recorded.values())
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name in (*recorded, CATALOGUE, TABLE) or path.name.startswith("."):
+            continue
+        if path.suffix not in texts.SUFFIXES:
+            raise DataFileError(
+                f"datasets/{name} is not in the catalogue; enter it with catalogue.record({name!r}, ...)"
+            )
+        entry = Entry(name, None, None, sha256=None, restore=f"{_RESTORE_ALL}/{name}", **_OWN_TEXT)
+        found = damage(entry, folder)
+        if found is not None:
+            raise DataFileError(f"datasets/{name} is {found}; mend it before it is counted")
+        rows.append(replace(entry, rows=texts.count_rows(path)))
+    return sorted(rows, key=lambda row: row.file)
 
 
 def render(entries: list[Entry]) -> str:
     """Return the text of `datasets/README.md` for these rows."""
+    hashed = [entry for entry in entries if entry.sha256 is not None]
+    own = [entry for entry in entries if entry.sha256 is None]
     lines = [
         "# Data",
         "",
-        "Rendered from `catalogue.json` by `course_lib.data.catalogue.render`; edit neither by hand. Every file is",
-        "checked against its size and sha256 before it is read. Questions, glossary, lesson list and recorded",
-        "measurements are the course's own text (CC BY 4.0) and change with it, so they are not listed.",
+        "Rendered from `catalogue.json` by `course_lib.data.catalogue`; edit neither by hand. Every file is checked",
+        "before it is read, and `course doctor` checks them all.",
         "",
         "| file | rows | bytes | licence, credit, source | made by | sha256 |",
         "| --- | ---: | ---: | --- | --- | --- |",
     ]
+    lines += [f"| `{e.file}` | {e.rows:,} | {e.bytes:,} | {e.licence} | `{e.made_by}` | `{e.sha256}` |" for e in hashed]
+    total = sum(entry.bytes for entry in hashed)
+    lines += ["", f"Files: {len(hashed)}, {total:,} bytes in all.", "", "## Texts of the course", ""]
     lines += [
-        f"| `{e.file}` | {e.rows:,} | {e.bytes:,} | {e.licence} | `{e.made_by}` | `{e.sha256}` |" for e in entries
+        "Questions, glossary, lists and recorded measurements change with the course, so no sha256 is kept of them.",
+        "They are checked for being whole: YAML ends in a line `...`, JSON in its bracket, CSV has its number of rows.",
+        f"After a new file or a new row of a CSV: `{COMMAND}`.",
+        "",
     ]
-    total = sum(entry.bytes for entry in entries)
-    return "\n".join([*lines, "", f"Files: {len(entries)}, {total:,} bytes in all.", ""])
+    lines += [f"- `{e.file}`" + (f", {e.rows:,} rows" if e.rows is not None else "") for e in own]
+    return "\n".join([*lines, "", f"Licence: {_OWN_TEXT['licence']}.", ""])
 
 
 def sha256_of(path: Path) -> str:
@@ -166,29 +227,24 @@ def _entry(name: str, folder: Path) -> Entry:
     return entries[name]
 
 
-def _damage(entry: Entry, *, found: str) -> str:
-    return (
-        f"datasets/{entry.file} is not the file that the catalogue lists.\n"
-        f"  expected: sha256 {entry.sha256} in {entry.bytes:,} bytes\n"
-        f"  found:    {found}\n"
-        f"  restore:  {entry.restore}"
-    )
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    """Move a finished file to its name in one step, after its bytes have reached the disk."""
-    with temporary.open("rb+") as file:
-        os.fsync(file.fileno())
-    try:
-        os.replace(temporary, path)
-    except PermissionError:  # Windows refuses while another kernel reads the file that it has just put there
-        if not path.is_file():
-            raise
-
-
 def _save(entries: list[Entry], folder: Path) -> None:
+    entries = sorted(entries, key=lambda row: row.file)
     catalogue = json.dumps([asdict(entry) for entry in entries], indent=1, ensure_ascii=False) + "\n"
-    for name, text in {"catalogue.json": catalogue, "README.md": render(entries)}.items():
+    for name, text in {CATALOGUE: catalogue, TABLE: render(entries)}.items():
         part = folder / f".{name}.part"
         part.write_text(text, encoding="utf-8", newline="\n")
         os.replace(part, folder / name)
+
+
+def main() -> int:
+    """Renew the catalogue; exit status 1 where a file does not fit."""
+    try:
+        _save(renewed(), DATASETS)
+    except DataFileError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
