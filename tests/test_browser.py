@@ -77,7 +77,7 @@ def _environment(home):
     """The learner's, without their Jupyter settings and without what makes notebooks static."""
     ours = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "RUNTIME")}
     ours |= {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}  # python3: this interpreter
-    ours |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    ours |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COURSE_DATA": str(home / "data")}
     return {name: value for name, value in os.environ.items() if name != "COURSE_STATIC"} | ours
 
 
@@ -227,6 +227,21 @@ def _bytes(image):
 
 
 # --- what a learner sees ------------------------------------------------------------------------------------------
+
+
+def test_an_open_bet_folds_its_answer_also_after_run_all(start):
+    cell = start.cell("rounds = ")
+    answer, fold = cell.get_by_text("B is ahead in"), cell.get_by_text("Show what happened")
+    playwright.expect(fold).to_be_visible()
+    playwright.expect(answer).to_be_hidden()
+    fold.click()
+    playwright.expect(answer).to_be_visible()
+
+
+def test_one_click_places_a_bet_and_says_how_it_ended(start):
+    cell = start.cell("from course_lib.lesson.bets import bet$")
+    cell.get_by_role("button", name="C, sure").click()
+    playwright.expect(cell.get_by_text("You bet “in a little less than half”, sure: won.")).to_be_visible()
 
 
 def test_the_start_page_runs(start):

@@ -15,6 +15,7 @@ from IPython.display import Markdown, display
 from course_lib.learner.log import entries, note
 from course_lib.learner.store import StoreError
 from course_lib.lesson.live import is_static, publish
+from course_lib.lesson.reveal import fold_while
 from course_lib.lesson.syllabus import find_lesson
 
 CERTAINTY = ("guess", "sure")
@@ -42,6 +43,7 @@ def bet(id: str, question: str, options: list[str]) -> None:
     if is_static():
         display(Markdown(as_markdown(id, question, options)))
         return
+    fold_while(lambda: any(view.waiting for view in _views.values()))
     view = _views[id] = BetView(id, question, options)
     publish(view.widget, html=_as_html(id, question, options), text=as_markdown(id, question, options))
 
@@ -110,9 +112,14 @@ class BetView:
         if self.kept is not None:
             self._close(_verdict(self.kept))
 
+    @property
+    def waiting(self) -> bool:
+        """Whether no bet was placed yet, now or earlier."""
+        return self.choice is None and self.kept is None
+
     def place(self, option: str, sure: str) -> None:
         """Bet on `option`, once. sure: one of CERTAINTY."""
-        if self.choice is None and self.kept is None:
+        if self.waiting:
             self.choice, self.sure = option, sure
             self._close(self.settle() or f"You bet “{option}”, {sure}. Run on, and see.")
 

@@ -87,8 +87,8 @@ bet(
 
 # %% [markdown]
 r"""
-Place your bet before you read on: a guess that was wrong is remembered better than an answer that was read. The next two cells keep
-their output folded until you run them, or click the three dots.
+Place your bet before you read on: a guess that was wrong is remembered better than an answer that was read. What the
+next two cells show is folded until you click.
 """
 
 # %% tags=["reveal"]
