@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +13,7 @@ import pytest
 from course_lib import compat, doctor
 from course_lib.data import catalogue
 from course_lib.doctor import Finding
-from course_lib.learner import salvage, store
+from course_lib.learner import store
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTS = [entry.file for entry in catalogue.table() if entry.sha256 is None]
@@ -152,11 +151,15 @@ def test_a_check_that_breaks_is_a_finding_and_the_others_go_on(monkeypatch, caps
     assert len(list(doctor.examine())) == 7
 
 
-def test_a_damaged_review_file_that_was_set_aside_is_noted(monkeypatch):
-    aside = salvage.Aside(Path("reviews.damaged-1.sqlite3"), datetime(2026, 3, 4, tzinfo=UTC))
-    monkeypatch.setattr(store, "damaged_files", lambda: [aside])
+def test_a_damaged_review_file_that_was_set_aside_is_noted(tmp_path, monkeypatch):
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    assert list(doctor._reviews()) == []
+    (tmp_path / store.FILE).write_bytes(b"no database" * 1000)
+    store.ReviewStore().reviews()
     (finding,) = doctor._reviews()
-    assert finding.ok and "of 04 March 2026 was set aside: reviews.damaged-1.sqlite3" in finding.what
+    (aside,) = store.damaged_files()
+    assert finding.ok and finding.what.startswith("a damaged review file of ")
+    assert finding.what.endswith(f"was set aside: {aside.path}") and "may be deleted" in finding.remedy
 
 
 def test_a_torchvision_made_for_another_torch_is_tried_in_full(monkeypatch):
