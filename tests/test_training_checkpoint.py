@@ -1,8 +1,10 @@
 """Checkpoints are whole or absent. The kills are real: processes die of SIGKILL at random moments and runs go on."""
 
+import hashlib
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from torch import nn
 from course_lib.training.checkpoint import CheckpointError, latest, read_state, step_directories
 from course_lib.training.config import TrainConfig
 from course_lib.training.loop import fit
+from course_lib.training.weights import load_weights
 
 STEPS, KILLS = 220, 10
 
@@ -52,32 +55,125 @@ def names(run_dir):
 
 def test_the_newest_k_are_kept(tmp_path):
     train(tmp_path, keep_last=2, steps=22)
-    assert names(tmp_path) == ["step-00000020", "step-00000022"] and len(os.listdir(tmp_path)) == 2
+    assert sorted(os.listdir(tmp_path)) == ["step-00000020", "step-00000022", "train.lock"]
 
 
 def test_no_file_holds_pickled_code(tmp_path):
     train(tmp_path)
     kinds = {path.suffix for path in tmp_path.rglob("*") if path.is_file()}
-    assert kinds == {".safetensors", ".json"}
+    assert kinds == {".safetensors", ".json", ".sha256", ".lock"} and (tmp_path / "train.lock").read_text() == ""
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "manifest"])
-def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_used(tmp_path, damage):
-    train(tmp_path)
-    newest = tmp_path / "step-00000020"
-    path = newest / ("state.json" if damage == "manifest" else "training.safetensors")
-    if damage == "gone":
-        path.unlink()
-    elif damage == "flipped":
-        content = bytearray(path.read_bytes())
-        content[-3] ^= 1
-        path.write_bytes(content)
-    else:
-        os.truncate(path, path.stat().st_size - 5)
-    with pytest.raises(CheckpointError, match=path.name):
+def flip(path, bit=0, byte=-3):
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def grow(path):
+    with path.open("ab") as file:
+        file.write(b"0")
+
+
+DAMAGES = {
+    "cut": lambda path: os.truncate(path, path.stat().st_size - 5),
+    "emptied": lambda path: path.write_bytes(b""),
+    "flipped": flip,
+    "grown": grow,
+    "gone": lambda path: path.unlink(),
+    "a directory": lambda path: (path.unlink(), path.mkdir()),
+    "{}": lambda path: path.write_text("{}"),
+    "null": lambda path: path.write_text("null"),
+    "[]": lambda path: path.write_text("[]"),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("trained")
+    train(run_dir)
+    return run_dir
+
+
+@pytest.fixture
+def run_dir(trained, tmp_path):
+    """A finished run to damage: steps 10, 15 and 20."""
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", ["training.safetensors", "rng-0.json", "state.json", "state.sha256"])
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_used(run_dir, name, damage):
+    newest, said = run_dir / "step-00000020", []
+    DAMAGES[damage](newest / name)
+    with pytest.raises(CheckpointError, match=name):
         read_state(newest)
-    said = []
-    assert latest(tmp_path, said.append) == tmp_path / "step-00000015" and path.name in said[0]
+    assert latest(run_dir, said.append) == run_dir / "step-00000015" and name in said[0]
+
+
+def test_the_message_tells_a_cut_file_from_a_grown_one(run_dir):
+    path = run_dir / "step-00000020" / "rng-0.json"
+    grow(path)
+    with pytest.raises(CheckpointError, match="changed after it was written"):
+        read_state(path.parent)
+    os.truncate(path, 9)
+    with pytest.raises(CheckpointError, match="has 9 bytes of .*: it was cut short"):
+        read_state(path.parent)
+
+
+def test_any_one_bit_of_the_manifest_counts(run_dir):
+    """Without its seal `"step": 9 -> 8` is JSON as good as before, and a step is trained twice."""
+    chance, newest = random.Random(0), run_dir / "step-00000020"
+    for name in ("state.json", "state.sha256"):
+        path = newest / name
+        whole = path.read_bytes()
+        for _ in range(300):
+            flip(path, chance.randrange(8), chance.randrange(len(whole)))
+            with pytest.raises(CheckpointError, match="state.json changed after it was written"):
+                read_state(newest, verify=False)
+            path.write_bytes(whole)
+    assert read_state(newest)["step"] == 20
+
+
+def test_the_seal_is_one_that_sha256sum_reads(run_dir):
+    newest = run_dir / "step-00000020"
+    line = f"{hashlib.sha256((newest / 'state.json').read_bytes()).hexdigest()}  state.json\n"
+    assert (newest / "state.sha256").read_text() == line
+
+
+def test_a_renamed_checkpoint_is_refused(run_dir):
+    (run_dir / "step-00000020").rename(run_dir / "step-00000030")
+    with pytest.raises(CheckpointError, match="step-00000030 holds step 20"):
+        read_state(run_dir / "step-00000030")
+
+
+def test_a_checkpoint_of_an_older_version_is_refused_and_says_how_its_weights_are_read(run_dir):
+    newest = run_dir / "step-00000020"
+    (newest / "state.sha256").unlink()
+    with pytest.raises(
+        CheckpointError, match=r"of a version that wrote no state.sha256 .* load_weights\(model, '(.*)'"
+    ):
+        read_state(newest)
+    load_weights(net(), newest / "model.safetensors")
+
+
+def test_when_all_are_damaged_a_resume_is_refused_and_not_begun_anew(run_dir):
+    for directory in step_directories(run_dir):
+        flip(directory / "state.json")
+    before = sorted(path.name for path in run_dir.iterdir())
+    expected = r"no checkpoint in .* is whole: .*step-00000020.*step-00000015.*step-00000010.*To start afresh"
+    with pytest.raises(CheckpointError, match=expected):
+        fit(net(), data(), cross_entropy, config(), run_dir=run_dir, resume=True)
+    assert sorted(path.name for path in run_dir.iterdir()) == before
+
+
+def test_a_resume_says_where_it_goes_on(run_dir, tmp_path):
+    flip(run_dir / "step-00000020" / "model.safetensors")
+    damaged = fit(net(), data(), cross_entropy, config(), run_dir=run_dir, resume=True)
+    assert "passed over a checkpoint: " in damaged.notes[0] and "step-00000020" in damaged.notes[0]
+    assert damaged.notes[1:] == [f"resumed after step 15 from {run_dir / 'step-00000015'}"]
+    new = fit(net(), data(), cross_entropy, config(), run_dir=tmp_path / "new", resume=True)
+    assert new.notes == [f"{tmp_path / 'new'} holds no checkpoint yet: the run starts at its beginning"]
 
 
 def test_a_resume_after_damage_ends_at_the_same_weights(tmp_path):
@@ -115,7 +211,8 @@ def test_a_full_disk_leaves_the_previous_one_intact(tmp_path):
             fit(net(), data(), full_from_step_8, config(), run_dir=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert os.listdir(tmp_path) == ["step-00000005"] and read_state(tmp_path / "step-00000005")["step"] == 5
+    assert names(tmp_path) == ["step-00000005"] and not list(tmp_path.glob("*.tmp"))
+    assert read_state(tmp_path / "step-00000005")["step"] == 5
 
 
 def test_killed_ten_times_at_random_moments_it_ends_bit_identical(tmp_path):

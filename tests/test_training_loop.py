@@ -152,16 +152,40 @@ def test_a_loss_that_is_not_finite_stops_with_all_there_is_to_know(tmp_path):
     assert all(p.isfinite().all() for p in model.parameters())  # on the CPU it stops before the update
 
 
+class InfiniteSlope(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, loss):
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * float("inf")
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9])
+def test_an_infinite_gradient_in_the_last_step_is_an_error_without_any_directory(steps):
+    """No later loss would show it: the run would end with weights that are not numbers, and say nothing."""
+    count = [0]
+
+    def loss(model, batch):
+        count[0] += 1
+        value = cross_entropy(model, batch)
+        return InfiniteSlope.apply(value) if count[0] == steps else value
+
+    with pytest.raises(NonFiniteLoss, match=f"weights are not finite after step {steps}; no checkpoint") as error:
+        fit(net(), data(), loss, config(steps=steps))
+    assert len(error.value.history) == steps
+
+
+def test_weights_that_no_loss_depends_on_are_looked_at_too():
+    def loss(model, batch):
+        return cross_entropy(model[0], batch) + InfiniteSlope.apply(model[1].weight.sum()).nan_to_num(0.0)
+
+    with pytest.raises(NonFiniteLoss, match="weights are not finite after step 20"):
+        fit(nn.Sequential(net(), nn.Linear(2, 1)), data(), loss, config(weight_decay=0.0))
+
+
 def test_weights_that_are_not_finite_never_become_a_checkpoint(tmp_path):
-    class InfiniteSlope(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, loss):
-            return loss.clone()
-
-        @staticmethod
-        def backward(ctx, grad):
-            return grad * float("inf")
-
     count = [0]
 
     def loss(model, batch):
@@ -207,6 +231,52 @@ def test_ctrl_c_without_a_directory_counts_every_step_done(monkeypatch, reads_la
     monkeypatch.setattr("course_lib.training.loop.waits", lambda device: reads_late)
     history = fit(net(), data(), loss, config())
     assert history.stopped == "interrupted after step 7" and history.steps("loss") == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("with_directory", [True, False])
+def test_sigterm_finishes_the_step_writes_a_checkpoint_and_ends_the_program(tmp_path, with_directory):
+    """As Slurm, a container or `timeout` sends it; left alone it would end the program with the same status at once."""
+
+    def loss(model, batch):
+        count[0] += 1
+        if count[0] == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return cross_entropy(model, batch)
+
+    count, before = [0], [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(SystemExit) as ended:
+        fit(net(), data(), loss, config(), run_dir=tmp_path if with_directory else None)
+    assert ended.value.code == 143 and count == [7]
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    if with_directory:
+        resumed, whole = net(), net()
+        fit(resumed, data(), cross_entropy, config(), run_dir=tmp_path, resume=True)
+        fit(whole, data(), cross_entropy, config())
+        assert same(resumed, whole)
+
+
+def test_sigterm_to_the_whole_group_leaves_the_workers_time_for_the_step(tmp_path):
+    """`scancel` and `timeout` signal every process; a worker that dies first would cost the checkpoint."""
+    code = (
+        "import os, signal, sys, time, torch\n"
+        "from torch import nn\nfrom torch.utils.data import Dataset\n"
+        "from course_lib.training.config import TrainConfig\nfrom course_lib.training.loop import fit\n"
+        "class Slow(Dataset):\n"
+        "    def __len__(self): return 40\n"
+        "    def __getitem__(self, row): time.sleep(0.02); return torch.ones(3)\n"
+        "def loss(model, batch):\n"
+        "    steps.append(1)\n"
+        "    if len(steps) == 3: os.killpg(0, signal.SIGTERM); time.sleep(0.5)\n"
+        "    return model(batch).square().mean()\n"
+        "steps = []\n"
+        "config = TrainConfig(steps=500, batch_size=4, workers=2, progress='none')\n"
+        "fit(nn.Linear(3, 1), Slow(), loss, config, run_dir=sys.argv[1])\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(loop.__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, start_new_session=True, env=environment)
+    assert done.returncode == 143, done.stderr
+    assert [path.name for path in step_directories(tmp_path)] == ["step-00000003"]
 
 
 def test_what_was_adapted_to_is_noted():

@@ -5,7 +5,8 @@
         training.safetensors   optimizer/NAME/KEY, and ema/NAME with averaging on
         shard-*.safetensors    instead of these two in a sharded run, written by torch.distributed.checkpoint
         rng-0.json, ...        random number generators, one file per process
-        state.json             step, config, history, loss scaler, and size and sha256 of every other file
+        state.json             step, config, data, history, loss scaler, and size and sha256 of every file above
+        state.sha256           that of state.json, in the form that `sha256sum --check state.sha256` reads
 
 A checkpoint is written as step-00000300.tmp, brought to disk, and renamed. No file holds pickled code.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 from course_lib.training.distributed import barrier, world
 from course_lib.training.weights import sync
 
-MANIFEST = "state.json"
+MANIFEST, SEAL = "state.json", "state.sha256"
 
 
 class CheckpointError(RuntimeError):
@@ -28,7 +29,7 @@ class CheckpointError(RuntimeError):
 
 def step_directories(run_dir: Path) -> list[Path]:
     """Checkpoints of a run, oldest first, whole or not."""
-    return sorted(path for path in run_dir.glob("step-????????") if path.is_dir())
+    return sorted(path for path in run_dir.glob(f"step-{'[0-9]' * 8}") if path.is_dir())
 
 
 def path_of(run_dir: Path, step: int) -> Path:
@@ -81,7 +82,9 @@ def _superseded(run_dir: Path, step: int, keep_last: int) -> list[Path]:
 
 def _seal(temporary: Path, target: Path, state: dict) -> None:
     files = {path.name: {"bytes": path.stat().st_size, "sha256": digest(path)} for path in sorted(temporary.iterdir())}
-    (temporary / MANIFEST).write_text(json.dumps({**state, "files": files}))
+    manifest = json.dumps({**state, "files": files}).encode()
+    (temporary / MANIFEST).write_bytes(manifest)
+    (temporary / SEAL).write_bytes(_seal_of(manifest))
     for path in temporary.iterdir():
         sync(path)
     sync(temporary)
@@ -92,29 +95,64 @@ def _seal(temporary: Path, target: Path, state: dict) -> None:
 
 
 def read_state(directory: Path, *, verify: bool = True) -> dict:
-    """The JSON part of a checkpoint, by default after every file was found there with its size and sha256."""
-    try:
-        state = json.loads((directory / MANIFEST).read_text())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{directory} has no readable {MANIFEST} ({error})") from error
+    """The JSON part of a checkpoint, if it is as it was written; by default every other file of it must be, too."""
+    state = _manifest(directory)
     for name, expected in state["files"].items() if verify else ():
-        path = directory / name
-        size = path.stat().st_size if path.exists() else 0
-        if size != expected["bytes"]:
-            raise CheckpointError(f"{path} has {size} bytes of {expected['bytes']}: it was cut short")
-        if digest(path) != expected["sha256"]:
-            raise CheckpointError(f"{path} changed after it was written: its sha256 is another one")
+        _compare(directory / name, expected)
     return state
 
 
+def _manifest(directory: Path) -> dict:
+    try:
+        text, seal = (directory / MANIFEST).read_bytes(), (directory / SEAL).read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{directory} is damaged, or of a version that wrote no {SEAL} ({error}); its weights alone are read by "
+            f"load_weights(model, '{directory / 'model.safetensors'}')"
+        ) from error
+    if seal != _seal_of(text):
+        raise CheckpointError(f"{directory / MANIFEST} changed after it was written: its sha256 is not that of {SEAL}")
+    state = json.loads(text)
+    if state["step"] != step_of(directory):
+        raise CheckpointError(f"{directory} holds step {state['step']}: give it the name that it had")
+    return state
+
+
+def _seal_of(manifest: bytes) -> bytes:
+    return f"{hashlib.sha256(manifest).hexdigest()}  {MANIFEST}\n".encode()
+
+
+def _compare(path: Path, expected: dict) -> None:
+    try:
+        size, found = path.stat().st_size, digest(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
+    if size < expected["bytes"]:
+        raise CheckpointError(f"{path} has {size} bytes of {expected['bytes']}: it was cut short")
+    if found != expected["sha256"]:
+        raise CheckpointError(f"{path} changed after it was written: its sha256 is another one")
+
+
 def latest(run_dir: Path, say: Callable[[str], None] = print) -> Path | None:
-    """The newest whole checkpoint; each one that is refused on the way is reported through `say`."""
+    """The newest whole checkpoint, None if there is none at all; each that is passed over is reported through `say`.
+
+    Raises CheckpointError if there are some and none is whole: a run that should go on must not start afresh unasked.
+    """
+    refusals = []
     for directory in reversed(step_directories(run_dir)):
         try:
             read_state(directory)
-            return directory
         except CheckpointError as error:
-            say(f"skipped a checkpoint: {error}")
+            refusals.append(str(error))
+            continue
+        for refusal in refusals:
+            say(f"passed over a checkpoint: {refusal}")
+        return directory
+    if refusals:
+        raise CheckpointError(
+            f"no checkpoint in {run_dir} is whole: {'; '.join(refusals)}. To start afresh, take another run_dir or "
+            "delete these"
+        )
     return None
 
 

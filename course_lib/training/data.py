@@ -131,7 +131,7 @@ def loaded(batches: StepBatches, steps: range, device: torch.device, workers: in
         collate_fn=_as_is,
         num_workers=default_workers(device) if workers is None else workers,
         pin_memory=on_card,
-        worker_init_fn=_leave_interrupts_to_the_parent,
+        worker_init_fn=_leave_signals_to_the_parent,
         generator=torch.Generator(),  # else the loader draws from the caller's global one
     )
     return prefetched(loader, device) if on_card else (to_device(batch, device) for batch in loader)
@@ -187,5 +187,10 @@ def _as_is(batch: Batch) -> Batch:
     return batch
 
 
-def _leave_interrupts_to_the_parent(worker: int) -> None:
+def _leave_signals_to_the_parent(worker: int) -> None:
+    """Ctrl-C and SIGTERM reach a whole group of processes, and the parent still needs batches to end its step.
+
+    The second SIGTERM is for the worker: that is how the parent ends one that hangs.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(signal.SIGTERM, signal.SIG_DFL))

@@ -25,7 +25,7 @@ Li et al., 2020, arXiv:2006.15704 (DDP); Rajbhandari et al., 2019, arXiv:1910.02
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -115,12 +115,25 @@ def total(value: Tensor) -> Tensor:
     return value
 
 
-def agreed(number: int, device: torch.device) -> int:
-    """Rank 0's number, on every process."""
+def agreed(number: Callable[[], int], device: torch.device) -> int:
+    """What `number` gives in process 0, at least 0, in every process; an error there is one everywhere.
+
+    Without that the others would wait for a process that has given up.
+    """
     if world().size == 1:
-        return number
-    value = torch.tensor(number, device=device)
+        return number()
+    found, failure = -1, None
+    if world().rank == 0:
+        try:
+            found = number()
+        except Exception as error:
+            failure = error
+    value = torch.tensor(found, device=device)
     dist.broadcast(value, src=0)
+    if failure is not None:
+        raise failure
+    if value < 0:
+        raise RuntimeError("process 0 was refused and says why")
     return int(value)
 
 

@@ -16,12 +16,20 @@ Loss = Callable[[nn.Module, Batch], Tensor]
 Weigh = Callable[[Batch], Tensor | float]
 
 
+def device_of(model: nn.Module) -> torch.device:
+    """Where the weights are."""
+    weight = next(model.parameters(), None)
+    if weight is None:
+        raise ValueError(f"this {type(model).__name__} has no weights: nothing to train")
+    return weight.device
+
+
 class Engine:
     """Computes gradients of the mean loss over a step's examples, however they are cut into passes and processes."""
 
     def __init__(self, model: nn.Module, loss: Loss, config: TrainConfig, weigh: Weigh | None, say: Callable) -> None:
         self.loss, self.config, self.weigh, self.say = loss, config, weigh, say
-        self.device = next(model.parameters()).device
+        self.device = device_of(model)
         automatic = config.precision == "auto"
         self.dtype = pick_device(str(self.device)).dtype if automatic else FORMATS[config.precision]
         self.mixed, self.plain = self.dtype != torch.float32, nullcontext()

@@ -16,13 +16,15 @@ from course_lib.training.blocks import recomputed
 from course_lib.training.config import TrainConfig
 from course_lib.training.data import Batch, StepBatches, count_examples, in_memory, loaded
 from course_lib.training.distributed import agreed, split_again, world
-from course_lib.training.engine import Engine, Loss, Weigh
+from course_lib.training.engine import Engine, Loss, Weigh, device_of
+from course_lib.training.fingerprint import fingerprint
 from course_lib.training.history import History
 from course_lib.training.interrupt import interruptible
 from course_lib.training.optimizer import WeightAverage, make_optimizer
 from course_lib.training.order import BatchOrder, total_steps
 from course_lib.training.progress import Progress
 from course_lib.training.recorder import Recorder, waits
+from course_lib.training.run_directory import run_directory
 from course_lib.training.schedule import make_schedule
 from course_lib.training.state import RunState
 
@@ -41,6 +43,7 @@ def fit(
     optimizer: Callable[[nn.Module], torch.optim.Optimizer] | None = None,
     run_dir: str | Path | None = None,
     resume: bool = False,
+    other_data: bool = False,
 ) -> History:
     """Train `model` in place, on the device where its weights are; return what happened, step by step.
 
@@ -52,9 +55,11 @@ def fit(
         example counts the same. Micro-batches and processes are weighted by it, so that cutting changes nothing.
     collate: makes a batch from a list of a Dataset's items.
     optimizer: `optimizer(model)` replaces the one that `config` names; the schedule still sets its learning rate.
-    run_dir: where checkpoints go; seen by all processes. `resume=True` continues from the newest whole one in it.
+    run_dir: where checkpoints go; seen by all processes, and used by one run at a time. `resume=True` continues from
+        the newest whole one in it; on other data than before only with `other_data=True`.
 
-    Raises NonFiniteLoss, CheckpointError. Ctrl-C ends the run after the step at hand, and says so in `History.stopped`.
+    Raises NonFiniteLoss, CheckpointError, RunDirectoryBusy. Ctrl-C ends the run after the step at hand, and says so in
+    `History.stopped`; SIGTERM does the same and then ends the program (see interrupt.py).
     In several processes every one calls `fit` with the same arguments inside `process_group()`.
     """
     if config.evaluate_every is not None and evaluate is None:
@@ -62,22 +67,27 @@ def fit(
     order = BatchOrder(count_examples(data), config.batch_size, config.seed, config.tail == "keep", *world())
     steps = total_steps(config, order)
     learning_rate = make_schedule(config, steps)
-    directory = _run_directory(config, run_dir, resume)
-    history, progress = History(), Progress(config, steps, directory)
+    history, device = History(), device_of(model)
 
     def note(line: str) -> None:
         history.notes.append(line)
         progress.say(line)
 
-    with recomputed(model, config.gradient_checkpointing), interruptible() as interrupt, closing(progress):
+    with (
+        run_directory(run_dir, config, resume, device) as directory,
+        closing(Progress(config, steps, directory)) as progress,
+        recomputed(model, config.gradient_checkpointing),
+        interruptible() as interrupt,
+    ):
         engine = Engine(model, loss, config, weigh, note)
         rule = make_optimizer(model, config) if optimizer is None else optimizer(model)
         average = None if config.ema_decay is None else WeightAverage(model, config.ema_decay)
-        state = RunState(model, rule, engine.scaler, average, history, config, engine.device)
-        recorder = Recorder(history, progress, config.log_every, waits(engine.device), engine.gradient_norm)
-        start = _resumed(state, directory, recorder, note) if resume else 0
+        about = fingerprint(data) if directory is not None else {}
+        state = RunState(model, rule, engine.scaler, average, history, config, device, about)
+        recorder = Recorder(history, progress, config.log_every, waits(device), engine.gradient_norm)
+        start = _resumed(state, directory, recorder, note, other_data) if resume else 0
         progress.start_at(start)
-        batches = _batches(data, order, range(start, steps), engine.device, config, collate)
+        batches = _batches(data, order, range(start, steps), device, config, collate)
         model.train()
         try:
             for step, batch in enumerate(batches, start):
@@ -93,40 +103,35 @@ def fit(
                 if directory is not None and (last or interrupt.asked or _due(step + 1, config.checkpoint_every)):
                     _save(state, recorder, engine, directory, step + 1)
                 if interrupt.asked:
-                    raise KeyboardInterrupt
+                    interrupt.stop()
         except KeyboardInterrupt:
             recorder.read()
             history.stopped = f"interrupted after step {history.final.get('step', 0)}"
         recorder.read()
+        recorder.refuse_weights(engine.weight_norm(), int(history.final.get("step", 0)))
         if average is not None:
             average.exchange()
     return history
 
 
-def _run_directory(config: TrainConfig, run_dir: str | Path | None, resume: bool) -> Path | None:
-    if run_dir is None:
-        asked = {"checkpoint_every": config.checkpoint_every, "tensorboard": config.tensorboard or None}
-        for name, value in ({"resume": resume or None} | asked).items():
-            if value is not None:
-                raise ValueError(f"{name}={value} needs run_dir=, the directory for it")
-        return None
-    directory = Path(run_dir)
-    found = checkpoint.step_directories(directory)
-    if found and not resume:
-        raise FileExistsError(
-            f"{directory} holds a run up to {found[-1].name}: resume=True goes on with it, or take another"
-        )
-    return directory
-
-
-def _resumed(state: RunState, directory: Path, recorder: Recorder, note: Callable[[str], None]) -> int:
+def _resumed(
+    state: RunState, directory: Path, recorder: Recorder, note: Callable[[str], None], other_data: bool
+) -> int:
     """Restore the newest whole checkpoint, the same on every process; returns the step to start with."""
-    found = checkpoint.latest(directory, note) if world().rank == 0 else None
-    step = agreed(checkpoint.step_of(found) if found is not None else -1, state.device)
-    if step < 0:
+
+    def newest() -> int:
+        found = checkpoint.latest(directory, note)
+        return checkpoint.step_of(found) if found is not None else 0
+
+    step = agreed(newest, state.device)
+    if step == 0:
+        note(f"{directory} holds no checkpoint yet: the run starts at its beginning")
         return 0
     recorder.last_checkpoint = checkpoint.path_of(directory, step)
-    return state.restore(recorder.last_checkpoint, checkpoint.read_state(recorder.last_checkpoint, verify=False))
+    saved = checkpoint.read_state(recorder.last_checkpoint, verify=False)
+    state.restore(recorder.last_checkpoint, saved, other_data=other_data)
+    note(f"resumed after step {step} from {recorder.last_checkpoint}")
+    return step
 
 
 def _save(state: RunState, recorder: Recorder, engine: Engine, directory: Path, step: int) -> None:

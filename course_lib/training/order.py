@@ -28,6 +28,8 @@ class BatchOrder:
     _epoch: tuple[int, Tensor] = field(default=(-1, torch.empty(0)), repr=False)
 
     def __post_init__(self) -> None:
+        if self.examples == 0:
+            raise ValueError("the data have no examples")
         if self.batch_size > self.examples:
             raise ValueError(
                 f"batch_size={self.batch_size}, but the data have {self.examples} examples; "

@@ -72,7 +72,7 @@ class Recorder:
         self.progress.show_evaluation(self.history.rows[-1]["step"], figures)
 
     def refuse_weights(self, norm: float, step: int) -> None:
-        """Stop if the weights' norm is not finite: a finite loss can still have had an infinite gradient."""
+        """Stop if the weights' norm is not finite: a finite loss may have an infinite gradient."""
         if not math.isfinite(norm):
             raise NonFiniteLoss(f"the weights are not finite after step {step}; {self._advice()}", self.history)
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from course_lib.training.config import TrainConfig
 from course_lib.training.distributed import world
+from course_lib.training.fingerprint import refuse_other_data
 from course_lib.training.history import History
 from course_lib.training.optimizer import WeightAverage
 from course_lib.training.weights import differences, read_tensors, shapes_of, write_tensors
@@ -37,6 +38,8 @@ class RunState:
     history: History
     config: TrainConfig
     device: torch.device
+    data: dict
+    """What `fingerprint` says of the training data."""
 
     def write(self, directory: Path, step: int) -> dict:
         """Put the tensors and this process's generators into `directory`; returns the part that is JSON."""
@@ -53,15 +56,18 @@ class RunState:
             "step": step,
             "processes": world().size,
             "config": dataclasses.asdict(self.config),
+            "data": self.data,
             "training": {name: [list(t.shape), str(t.dtype).removeprefix("torch.")] for name, t in trained.items()},
             "optimizer_numbers": numbers,
             "scaler": self.scaler.state_dict(),
             "history": self.history.rows,
         }
 
-    def restore(self, directory: Path, state: dict) -> int:
-        """Read a checkpoint back into all parts; returns the step to go on with."""
+    def restore(self, directory: Path, state: dict, *, other_data: bool = False) -> int:
+        """Read a checkpoint back into all parts; returns the step to go on with. other_data: let the data be others."""
         refuse_other_settings(self.config, state["config"])
+        if not other_data:
+            refuse_other_data(self.data, state["data"])
         training = self._blank_training(state["training"])
         with torch.no_grad():
             _read(directory, self.model.state_dict() | training, sharded=self.config.shard)
