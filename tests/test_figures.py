@@ -58,3 +58,15 @@ def test_a_figure_without_words_is_refused():
     with pytest.raises(ValueError, match="alt is empty"):
         show(fig, alt=" ")
     plt.close(fig)
+
+
+def test_a_legend_covers_no_point_and_one_condition_needs_none():
+    models = {f"model {number}": [0.0, 1.0] for number in range(6)}
+    alone, _ = dot_plot({"clean": models}, xlabel="accuracy")
+    fig, ax = dot_plot({"clean": models, "with noise": models, "shifted": models}, xlabel="accuracy")
+    fig.canvas.draw()
+    (legend,) = fig.legends
+    frame, axes = legend.get_window_extent(), ax.get_window_extent()
+    plt.close("all")
+    assert not alone.legends and alone.axes[0].get_legend() is None
+    assert not frame.overlaps(axes) and frame.x0 >= 0 and frame.x1 <= fig.bbox.x1 and frame.y1 <= fig.bbox.y1

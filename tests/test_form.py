@@ -51,6 +51,12 @@ def test_what_stands_in_the_way_is_named(cells, complaint):
     assert len(found) == 1 and complaint in found[0], found
 
 
+@pytest.mark.parametrize("data", [{"image/png": "aGk="}, {"text/html": '<p><img alt="bars" src="data:…"></p>'}])
+def test_figures_count_in_both_forms(data):
+    figure = nbformat.v4.new_output("display_data", data)
+    assert form.complaints(lesson(*[code("x")] * 14, code("x", outputs=[figure]))) == []
+
+
 def test_a_lesson_is_one_sitting():
     cells = lesson()
     cells[1] = text(TEXT.replace("## 90.5", "### Exercise 90.1 · f ●●● 95 minutes\n\n## 90.5"))

@@ -55,7 +55,7 @@ def dot_plot(
 ) -> tuple[Figure, Any]:
     """One row a model, one colour and marker a condition, one mark a seed: {condition: {model: values over seeds}}.
 
-    chance: drawn as a dotted line.
+    chance: drawn as a dotted line. Several conditions have a legend above the axes, where it covers no point.
     """
     import matplotlib.pyplot as plt
 
@@ -70,5 +70,6 @@ def dot_plot(
         ax.axvline(chance, color="grey", linewidth=1, linestyle=":")
     ax.set(yticks=range(len(models)), yticklabels=models, xlabel=xlabel)
     ax.grid(axis="y", alpha=0.3)
-    ax.legend(fontsize=8)
+    if len(series) > 1:
+        fig.legend(loc="outside upper left", ncols=2, fontsize=8)
     return fig, ax

@@ -120,10 +120,11 @@ def _on_length(cells: list[Any]) -> Iterator[str]:
 
 
 def _on_figures(cells: list[Any]) -> Iterator[str]:
-    figures = sum("image/png" in output.get("data", {}) for cell in code(cells) for output in cell.get("outputs", []))
-    drawn = len(re.findall(r"!\[[^\]]*\]\(", prose(cells)))
-    if (figures + drawn) * CELLS_PER_FIGURE < len(seen(cells)):
-        yield f"{figures + drawn} figures for {len(seen(cells))} cells of code; one for every {CELLS_PER_FIGURE}"
+    outputs = [output.get("data", {}) for cell in code(cells) for output in cell.get("outputs", [])]
+    shown = sum("image/png" in data or "<img " in data.get("text/html", "") for data in outputs)
+    figures = shown + len(re.findall(r"!\[[^\]]*\]\(", prose(cells)))
+    if figures * CELLS_PER_FIGURE < len(seen(cells)):
+        yield f"{figures} figures for {len(seen(cells))} cells of code; one for every {CELLS_PER_FIGURE}"
 
 
 def _on_code(cell: Any) -> Iterator[str]:
