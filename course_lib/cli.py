@@ -4,13 +4,18 @@ import argparse
 import sys
 from typing import Any
 
+from course_lib.cli_call import Parser, quietly, whole
 from course_lib.cli_interview import add_interview_parsers
 from course_lib.cli_train import add_train_parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run `course VERB ...`; return the exit status."""
-    parser = argparse.ArgumentParser(prog="course", description="Every Answer Runs: the course's command line.")
+    return quietly(lambda: _run(argv))
+
+
+def _run(argv: list[str] | None) -> int:
+    parser = Parser(prog="course", description="Every Answer Runs: the course's command line.")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("doctor", help="is this machine ready, and if not, what to do").set_defaults(run=_doctor)
     verbs.add_parser("lessons", help="list the lessons, planned ones marked").set_defaults(run=_lessons)
@@ -29,7 +34,7 @@ def _add_arithmetic_parser(verbs: Any) -> None:
     drill.add_argument("--family", help="only this kind of problem; --list names them")
     drill.add_argument("--step", type=int, choices=(1, 2, 3), help="1 round numbers, 2 real models, 3 combined")
     drill.add_argument("--language", choices=("en", "zh"), default="en", help="language of the problems")
-    drill.add_argument("--count", type=int, default=10, help="how many problems (10)")
+    drill.add_argument("--count", type=whole(1, 1000), default=10, help="how many problems, 1 to 1000 (10)")
     drill.add_argument("--seed", type=int, help="the same seed asks the same problems")
     drill.add_argument("--list", action="store_true", help="list the kinds of problems and stop")
     drill.set_defaults(run=_arithmetic)
@@ -37,13 +42,15 @@ def _add_arithmetic_parser(verbs: Any) -> None:
 
 def _arithmetic(args: argparse.Namespace) -> int:
     from course_lib.interview import arithmetic_terminal
+    from course_lib.interview.terminal import Screen
 
+    screen = Screen(args.language)
     try:
         if args.list:
             arithmetic_terminal.list_families(args.language)
         else:
-            drill = arithmetic_terminal.drill
-            drill(args.family, args.step, count=args.count, seed=args.seed, language=args.language)
+            choice = {"count": args.count, "seed": args.seed, "language": args.language}
+            arithmetic_terminal.drill(args.family, args.step, **choice, ask=screen.ask, say=screen.say)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -2,24 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from course_lib.cli_call import above, whole
+
 LANGUAGES = ("en", "zh")
 DEPTHS = ("screen", "onsite", "staff")  # as in interview/record.py, which imports too much for `course --help`
-SAID = {
-    "en": {
-        "think": "Say your answer aloud, then press Enter (q ends): ",
-        "none": "{!r} is none of 1, 2, 3, 4, q",
-        "kept": "{} answered; everything is kept.",
-    },
-    "zh": {
-        "think": "先出声回答，再按回车（q 结束）：",
-        "none": "{!r} 不是 1、2、3、4、q 之一",
-        "kept": "已答 {} 题，全部保存。",
-    },
-}
+MOST_DAYS, MOST_MINUTES = 366, 24 * 60  # as in interview/plan.py
 
 
 def add_interview_parsers(verbs: Any) -> None:
@@ -28,8 +18,10 @@ def add_interview_parsers(verbs: Any) -> None:
     drill.add_argument("--lesson", action="append", help='two digits, "07"; may be given several times')
     drill.add_argument("--depth", choices=DEPTHS, help="only questions of this depth")
     drill.add_argument("--language", choices=LANGUAGES, default="en", help="language of questions and answers")
-    drill.add_argument("--days", type=int, help="days until the interview: plan them, and ask today's share")
-    drill.add_argument("--minutes", type=float, default=20.0, help="minutes a day, for the plan (20)")
+    drill.add_argument(
+        "--days", type=whole(1, MOST_DAYS), help="days until the interview: plan them, and ask today's share"
+    )
+    drill.add_argument("--minutes", type=above(0, MOST_MINUTES), default=20.0, help="minutes a day, for the plan (20)")
     drill.set_defaults(run=_drill)
     _add_mock_parser(verbs)
     progress = verbs.add_parser("progress", help="what is due and what is weak")
@@ -68,49 +60,20 @@ def _add_mock_parser(verbs: Any) -> None:
     mock.set_defaults(run=_mock)
 
 
-def practise(session: Any, language: str, ask: Callable[[str], str], say: Callable[[str], None] = print) -> None:
-    """Ask what is due in a terminal until nothing is, or until the learner types q or ends the input."""
-    from course_lib.interview.answer import WORDS, as_text
-    from course_lib.interview.drill import LABELS
-    from course_lib.interview.schedule import next_times, say_time
-    from course_lib.learner.tables import RATINGS
-
-    said, labels = SAID[language], LABELS[language]
-    try:
-        while waiting := session.queue():
-            card, counts = waiting[0], session.counts()
-            say("\n" + " · ".join(f"{counts[name]} {labels[name]}" for name in ("due", "new", "later", "done")))
-            if card.request:
-                say(labels["asked"].format(card.request.reason))
-            say(f"{card.question.id} · {WORDS[language][card.question.depth]} · {card.question.question[language]}")
-            if ask(said["think"]).strip() == "q":
-                break
-            say(f"\n{as_text(card.question, language)}\n")
-            times = next_times(card, session.clock())
-            choices = " · ".join(f"{key} {labels[key]} ({say_time(times[key], language)})" for key in RATINGS)
-            while (answer := ask(f"{choices}: ").strip()) not in {*map(str, RATINGS), "q"}:
-                say(said["none"].format(answer))
-            if answer == "q":
-                break
-            session.rate(card, int(answer))
-        else:
-            say(labels["empty"])
-            return
-    except (EOFError, KeyboardInterrupt):
-        say("")  # the prompt is still on its line
-    say(said["kept"].format(session.done))
-
-
 def _drill(args: argparse.Namespace) -> int:
     from course_lib.interview.drill import Session
+    from course_lib.interview.drill_terminal import practise
     from course_lib.interview.plan import say_plan
+    from course_lib.interview.terminal import Screen
     from course_lib.learner.store import StoreError
 
+    screen = Screen(args.language)
     try:
         session = Session(args.lesson, depth=args.depth, days=args.days, minutes=args.minutes)
         for text in (session.store.notice, say_plan(session.plan, args.language) if session.plan else ""):
-            print(text, end="\n" if text else "")
-        practise(session, args.language, input)
+            if text:
+                screen.say(text)
+        practise(session, args.language, screen.key, screen.say)
     except (StoreError, ValueError) as error:
         return _refuse(error)
     return 0
@@ -118,29 +81,28 @@ def _drill(args: argparse.Namespace) -> int:
 
 def _mock(args: argparse.Namespace) -> int:
     from course_lib.interview.mock_terminal import run_mock
-    from course_lib.interview.rounds.session import NotNow
+    from course_lib.interview.terminal import Screen
     from course_lib.learner.store import StaleMock, StoreError
 
+    screen = Screen(args.language)
     try:
-        return run_mock(args, input, print)
-    except (StoreError, StaleMock, NotNow, LookupError, ValueError) as error:
+        return run_mock(args, screen.ask, screen.say)
+    except (StoreError, StaleMock, LookupError, ValueError) as error:
         return _refuse(error)
 
 
 def _progress(args: argparse.Namespace) -> int:
     from course_lib.interview.progress import draw_progress, read_standing, say_progress
+    from course_lib.interview.terminal import Screen
     from course_lib.learner.store import StoreError
     from course_lib.lesson.figures import png
 
     try:
         standing = read_standing()
-    except StoreError as error:
-        return _refuse(error)
-    print(say_progress(standing, args.language))
-    try:
+        Screen(args.language).tell(say_progress(standing, args.language))
         if args.figure is not None:
             args.figure.write_bytes(png(draw_progress(standing)[0]))
-    except OSError as error:
+    except (StoreError, OSError, ValueError) as error:
         return _refuse(error)
     return 0
 
@@ -150,7 +112,7 @@ def _export_anki(args: argparse.Namespace) -> int:
 
     try:
         print(f"{args.out}: {write_anki(args.out)} notes")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return _refuse(error)
     return 0
 
@@ -180,5 +142,8 @@ def _coverage(args: argparse.Namespace) -> int:
 
 
 def _refuse(error: Exception) -> int:
-    print(error, file=sys.stderr)
-    return 1
+    """Say why in one line. 2: the call does not fit. 1: it does, and this machine or its files are not ready for it."""
+    if isinstance(error, BrokenPipeError):  # an OSError of the output, no wrong call
+        raise error
+    print(" ".join(str(error).split()), file=sys.stderr)
+    return 1 if isinstance(error, RuntimeError) else 2

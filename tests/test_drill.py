@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from course_lib import cli, cli_interview
+from course_lib import cli
 from course_lib.interview import drill as module
 from course_lib.interview.drill import DrillView, Session, choose_questions, drill
+from course_lib.interview.drill_terminal import practise
 from course_lib.interview.questions import load_questions as read_questions
 from course_lib.interview.record import DEPTHS
 from course_lib.interview.schedule import by_priority, cards_of
@@ -187,7 +188,11 @@ def test_filters():
         ({"depth": "hard"}, "depth 'hard' is none of screen, onsite, staff"),
         ({"language": "fr"}, "language 'fr' is not in the bank"),
         ({"lesson": "99"}, "no question for lesson '99'"),
-        ({"days": 0}, "pass days=1 or more"),
+        ({"days": 0}, "0 days .* pass a whole number from 1 to 366"),
+        ({"days": -1}, "-1 days .* pass a whole number from 1 to 366"),
+        ({"days": 40_000}, "40000 days .* pass a whole number from 1 to 366"),
+        ({"days": True}, "True days .* pass a whole number from 1 to 366"),
+        ({"days": 3, "minutes": float("nan")}, "nan minutes a day"),
     ],
 )
 def test_a_filter_that_fits_nothing_is_refused(folder, arguments, message):
@@ -244,7 +249,7 @@ def typing(*answers):
 def test_the_terminal_drills(folder):
     said = []
     session = Session("07", clock=Clock())
-    cli_interview.practise(session, "en", typing("", "3", "", "7", "1", "q"), said.append)
+    practise(session, "en", typing("", "3", "", "7", "1", "q"), said.append)
     assert saved() == [(ORDER[0].id, 3), (ORDER[1].id, 1)]
     page = "\n".join(said)
     assert ORDER[0].answer.en[:40] in page and "'7' is none of 1, 2, 3, 4, q" in page
@@ -260,7 +265,7 @@ def test_the_terminal_drills_in_chinese_throughout(folder):
         return answers.pop(0) if answers else "q"
 
     ReviewStore().request([ORDER[1].id], "模拟面试")
-    cli_interview.practise(Session("07"), "zh", ask, said.append)
+    practise(Session("07"), "zh", ask, said.append)
     assert "指定练习：模拟面试" in said[1] and ORDER[1].question.zh in said[2]
     assert ORDER[1].answer.zh[:20] in said[3] and "60 秒回答" in said[3]
     assert "'x' 不是 1、2、3、4、q 之一" in said and said[-1] == "已答 1 题，全部保存。"
@@ -269,10 +274,10 @@ def test_the_terminal_drills_in_chinese_throughout(folder):
 
 
 def test_the_terminal_ends_with_the_input_and_when_nothing_is_due(folder):
-    cli_interview.practise(Session("07"), "en", typing(""), lambda _: None)
+    practise(Session("07"), "en", typing(""), lambda _: None)
     assert saved() == []
     said = []
-    cli_interview.practise(Session("07"), "en", typing(*["", "4"] * len(ORDER)), said.append)
+    practise(Session("07"), "en", typing(*["", "4"] * len(ORDER)), said.append)
     assert len(saved()) == len(ORDER) and said[-1] == "Nothing is due."
 
 
@@ -280,7 +285,7 @@ def test_the_command(folder, monkeypatch, capsys):
     monkeypatch.setattr("builtins.input", typing("", "4", "q"))
     assert cli.main(["drill", "--lesson", "07", "--days", "3"]) == 0
     assert "3 days at 20 min" in capsys.readouterr().out
-    assert cli.main(["drill", "--lesson", "99"]) == 1
+    assert cli.main(["drill", "--lesson", "99"]) == 2
     assert "no question for lesson '99'" in capsys.readouterr().err
 
 

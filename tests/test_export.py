@@ -111,5 +111,5 @@ def test_the_command(tmp_path, capsys):
     assert cli.main(["export", "anki", "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"{out}: {len(load_questions())} notes\n"
     assert zipfile.is_zipfile(out)
-    assert cli.main(["export", "anki", "--out", str(out / "below")]) == 1  # a file is in the way
+    assert cli.main(["export", "anki", "--out", str(out / "below")]) == 2  # a file is in the way
     assert "x.apkg" in capsys.readouterr().err

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "course_lib").rglob("*.py"))
 # A room may import the rooms before it. Rooms on one line do not know each other.
 LAYERS = [
-    ["compat", "signatures"],
+    ["compat", "signatures", "cli_call"],
     ["refuse"],
     ["data", "models", "losses", "metrics", "learner"],
     ["training", "explain"],

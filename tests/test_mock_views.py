@@ -364,15 +364,15 @@ def test_list_drop_and_report(monkeypatch, capsys):
     assert cli.main(["mock", "--report"]) == 0
     assert "6 of 6 points" in capsys.readouterr().out
     assert cli.main(["mock", "--drop", left.id]) == 0
-    assert cli.main(["mock", "--drop", left.id]) == 1
+    assert cli.main(["mock", "--drop", left.id]) == 2
     assert "no such mock interview" in capsys.readouterr().err
-    assert cli.main(["mock", "--resume"]) == 1
+    assert cli.main(["mock", "--resume"]) == 2
     assert "none; start one with: course mock" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("wrong", [("--minutes", "20"), ("--focus", "99"), ("--level", "intern")])
 def test_a_wrong_request_is_refused_in_one_line(wrong, capsys):
-    assert cli.main(["mock", *wrong]) == 1
+    assert cli.main(["mock", *wrong]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and any(part in error for part in ("30 or 45", "'01' to '32'", "onsite"))
 

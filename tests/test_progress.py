@@ -150,6 +150,6 @@ def test_the_command_says_what_to_do_when_the_folder_is_no_folder(folder, monkey
 
 
 def test_a_figure_that_cannot_be_written_is_said_in_one_line(folder, capsys):
-    assert cli.main(["progress", "--language", "zh", "--figure", str(folder / "no" / "folder.png")]) == 1
+    assert cli.main(["progress", "--language", "zh", "--figure", str(folder / "no" / "folder.png")]) == 2
     out, err = capsys.readouterr()
     assert "现在到期" in out and "No such file" in err

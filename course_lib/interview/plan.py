@@ -20,6 +20,7 @@ REPEAT_SECONDS = 75.0  # a minute to answer, a glance to compare
 ENOUGH_REVIEWS = 5  # from this many measured reviews on, the learner's own median replaces the assumption
 LONGEST = 600.0  # seconds; a card left open over lunch is not counted
 MOST_MINUTES = 24 * 60
+MOST_DAYS = 366
 WORDS = {
     "en": {
         "fits": "{} days at {:g} min: {} of {} questions.",
@@ -75,10 +76,13 @@ class Plan:
 def make_plan(cards: Iterable[Card], *, now: datetime, days: int, minutes: int | float) -> Plan:
     """Plan the `days` days from `now` to the interview, `minutes` minutes each.
 
-    Raises ValueError for less than one day or no minutes.
+    Raises ValueError for days that are no whole number from 1 to MOST_DAYS, and for no minutes or more than a day has.
     """
-    if days < 1:
-        raise ValueError(f"{days} days until the interview leave nothing to plan; pass days=1 or more, or leave it out")
+    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= MOST_DAYS:
+        raise ValueError(
+            f"{days!r} days until the interview cannot be planned; pass a whole number from 1 to {MOST_DAYS}, or leave "
+            "it out"
+        )
     if not 0 < minutes <= MOST_MINUTES:
         raise ValueError(f"{minutes} minutes a day; pass minutes=20, or anything above 0 and up to {MOST_MINUTES}")
     cards, minutes = list(cards), float(minutes)
