@@ -6,16 +6,8 @@ import pytest
 from PIL import Image
 
 from course_lib.data.annotations import CollectionError, Offer
-from course_lib.data.collections import (
-    COCO,
-    FLICKR8K,
-    FLICKR30K,
-    VQA_V2,
-    load_coco_captions,
-    load_flickr8k,
-    load_flickr30k,
-    load_vqa_v2,
-)
+from course_lib.data.collections import COCO, VQA_V2, load_coco_captions, load_vqa_v2
+from course_lib.data.flickr import FLICKR8K, FLICKR30K, load_flickr8k, load_flickr30k
 
 
 def picture(path):
@@ -353,3 +345,194 @@ def test_questions_without_answers(vqa):
 def test_splits_without_published_answers_are_refused(load, split, tmp_path):
     with pytest.raises(ValueError, match=f"'{split}' is not published with captions or answers; try one of"):
         load(tmp_path, split)
+
+
+ODD = "a\u2028line \u0085 that\x0cgoes\x1d on"  # all at which str.splitlines cuts, none of which ends a line here
+
+
+def test_signs_that_some_take_for_line_ends_stay_inside_a_caption(flickr8k):
+    write(flickr8k / "Flickr8k.token.txt", TOKENS.replace("caption 3 of 2_b.jpg .", ODD).replace("\n", "\r\n"))
+    (record,) = (record for record in load_flickr8k(flickr8k) if record.group == "2_b.jpg")
+    assert record.captions[3] == ODD and record.captions[4] == "caption 4 of 2_b.jpg ."
+
+
+def test_a_number_that_comes_twice_is_refused(flickr8k):
+    write(flickr8k / "Flickr8k.token.txt", TOKENS.replace("2_b.jpg#3", "2_b.jpg#1"))
+    with pytest.raises(CollectionError, match=r"line 9: 2_b.jpg has a caption number 1 already"):
+        load_flickr8k(flickr8k)
+
+
+@pytest.mark.parametrize("number", ["²", "-1", "x", "", "9" * 5000])
+def test_what_is_no_number_is_refused(flickr8k, number):
+    write(flickr8k / "Flickr8k.token.txt", TOKENS.replace("2_b.jpg#3", f"2_b.jpg#{number}"))
+    with pytest.raises(CollectionError, match=r"line 9: .* is not `image.jpg#0`, a tab and a caption"):
+        load_flickr8k(flickr8k)
+
+
+def change(path, key, edit):
+    """Edit the list under one key of a JSON file."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    edit(found[key])
+    write(path, found)
+
+
+def test_an_image_id_or_a_file_that_is_listed_twice_is_refused(coco):
+    path = coco / "annotations/captions_val2017.json"
+    whole = path.read_text(encoding="utf-8")
+    change(path, "images", lambda images: images.append(images[1] | {"file_name": "000000000001.jpg"}))
+    with pytest.raises(CollectionError, match="image 37777 twice, as 000000037777.jpg and as 000000000001.jpg"):
+        load_coco_captions(coco)
+    write(path, whole)
+    change(path, "images", lambda images: images.append(images[1] | {"id": 5}))
+    with pytest.raises(CollectionError, match="000000037777.jpg twice, as image 37777 and as 5"):
+        load_coco_captions(coco)
+
+
+@pytest.mark.parametrize("name", ["../secret.jpg", "/etc/secret.jpg", r"..\secret.jpg", "C:/secret.jpg", "a/../../x"])
+def test_a_name_that_leads_out_of_the_image_folder_is_refused(coco, flickr8k, flickr30k, name):
+    picture(coco / "secret.jpg")
+    change(coco / "annotations/captions_val2017.json", "images", lambda images: images[0].update(file_name=name))
+    with pytest.raises(CollectionError, match=r"captions_val2017.json: the name .* does not lead to a file below"):
+        load_coco_captions(coco)
+    write(flickr8k / "Flickr8k.token.txt", TOKENS + f"\n{name}#0\ta caption\n")
+    write(flickr8k / "Flickr_8k.trainImages.txt", f"1_a.jpg\n{name}\n")
+    with pytest.raises(CollectionError, match=r"trainImages.txt: the name .* does not lead to a file below"):
+        load_flickr8k(flickr8k)
+    write(flickr30k / "results_20130124.token", f"{name}#0\ta caption\n")
+    with pytest.raises(CollectionError, match=r"results_20130124.token: the name .* does not lead to a file below"):
+        load_flickr30k(flickr30k)
+
+
+def test_a_link_out_of_the_folder_is_refused_and_a_linked_folder_is_not(coco):
+    outside = coco.parent / "disk"
+    picture(outside / "secret.jpg")
+    image = coco / "val2017/000000037777.jpg"
+    image.unlink()
+    image.symlink_to(outside / "secret.jpg")
+    with pytest.raises(CollectionError, match=r"000000037777.jpg is a link out of \S*coco, to \S*secret.jpg"):
+        load_coco_captions(coco)
+    image.unlink()
+    picture(coco / "all/x.jpg")
+    image.symlink_to(coco / "all/x.jpg")  # out of val2017, but not out of the learner's folder
+    (coco / "val2017").rename(outside / "val2017")
+    (coco / "val2017").symlink_to(outside / "val2017")  # a large disk, the learner's choice
+    assert len(load_coco_captions(coco)) == 2
+
+
+def test_a_name_in_a_folder_that_is_not_there_has_no_image(coco):
+    change(coco / "annotations/captions_val2017.json", "images", lambda images: images[0].update(file_name="sub/a.jpg"))
+    with pytest.raises(CollectionError, match="1 of 2 records .* have no image"):
+        load_coco_captions(coco)
+
+
+def test_empty_captions_are_counted_and_left_out(coco, flickr8k):
+    path = coco / "annotations/captions_val2017.json"
+    change(path, "annotations", lambda each: (each[0].update(caption=" \n"), each[1].update(caption="")))
+    with pytest.warns(
+        UserWarning, match=r"2 of 3 captions are empty .* first belongs to 397133; 1 images have no other"
+    ):
+        (record,) = load_coco_captions(coco)
+    assert record.captions == ("A person is cooking.",)
+    write(flickr8k / "Flickr8k.token.txt", TOKENS.replace("caption 0 of 1_a.jpg .", ""))
+    with pytest.warns(UserWarning, match=r"Flickr8k.token.txt: 1 of 15 captions are empty"):
+        assert len(load_flickr8k(flickr8k)[1].captions) == 4
+
+
+def test_lists_that_name_an_image_twice_are_refused(flickr8k, flickr30k):
+    write(flickr8k / "Flickr_8k.trainImages.txt", "2_b.jpg\n1_a.jpg\n2_b.jpg\n")
+    with pytest.raises(CollectionError, match="trainImages.txt lists 1 images twice, the first is 2_b.jpg"):
+        load_flickr8k(flickr8k)
+    twice = KARPATHY["images"] + [KARPATHY["images"][0] | {"split": "test"}]  # on both sides of a split
+    write(flickr30k / "dataset_flickr30k.json", {"images": twice})
+    with pytest.raises(CollectionError, match="dataset_flickr30k.json lists 1 images twice, the first is 1_a.jpg"):
+        load_flickr30k(flickr30k)
+    write(flickr30k / "dataset_flickr30k.json", {"images": [KARPATHY["images"][0] | {"sentences": []}]})
+    with pytest.raises(CollectionError, match="record 0 has an empty list as 'sentences'"):
+        load_flickr30k(flickr30k)
+
+
+def test_ids_and_answers_that_do_not_match_are_refused(vqa):
+    questions = vqa / "v2_OpenEnded_mscoco_val2014_questions.json"
+    answers = vqa / "v2_mscoco_val2014_annotations.json"
+    cases = [
+        (answers, "annotations", lambda a: a[0].update(answers=[]), "record 0 has an empty list as 'answers'"),
+        (answers, "annotations", lambda a: a[2].update(image_id=7), "42000 is about image 42 in .* and about 7 in"),
+        (answers, "annotations", lambda a: a.append(a[0]), "answers question 7000 twice .record 3"),
+        (questions, "questions", lambda q: q.append(q[0]), "question 42000 comes twice .record 3"),
+        (questions, "questions", lambda q: q[1].update(question=" "), "question 42001 is empty .record 1"),
+        (questions, "questions", lambda q: q[1].update(image_id=True), "record 1 has True as 'image_id', not a int"),
+    ]
+    for path, key, edit, message in cases:
+        whole = path.read_text(encoding="utf-8")
+        change(path, key, edit)
+        with pytest.raises(CollectionError, match=message):
+            load_vqa_v2(vqa)
+        write(path, whole)
+    assert len(load_vqa_v2(vqa)) == 3
+
+
+def test_answers_to_questions_that_are_not_asked_are_counted(vqa):
+    change(vqa / "v2_OpenEnded_mscoco_val2014_questions.json", "questions", lambda questions: questions.pop())
+    with pytest.warns(UserWarning, match="1 of 3 records of v2_mscoco_val2014_annotations.json answer questions that"):
+        assert len(load_vqa_v2(vqa)) == 2
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("1_a.jpg#0\tUn café à Nîmes\n".encode("latin-1"), r"seems, in Windows-1252 or Latin-1: .* 'café'; .* iconv"),
+        ("é#0\tx\n".encode("cp1252"), r"Windows-1252 or Latin-1: .* 'é#0'"),
+        ("1_a.jpg#0\tcafé\n".encode("utf-16"), r"is written in UTF-16, not UTF-8; .*iconv -f UTF-16 -t UTF-8"),
+        ("1_a.jpg#0\tcafé".encode()[:-1], r"is cut off after 14 bytes"),
+        (b"\x1f\x8b\x08\x00\xff", "is a gzip file; it has to be unpacked first"),
+        (b"\x00\x01\xff\xfe\x02", "is not text .byte 2 is no UTF-8.; a compressed file has to be unpacked"),
+    ],
+    ids=["Latin-1", "Windows-1252", "UTF-16", "cut in a letter", "gzip", "binary"],
+)
+def test_another_encoding_is_named_with_how_to_convert_it(flickr8k, content, message):
+    (flickr8k / "Flickr8k.token.txt").write_bytes(content)
+    with pytest.raises(CollectionError, match=message):
+        load_flickr8k(flickr8k)
+
+
+BARRED = [
+    f'{name}| {n}| Caption {n} of {name} , "with | bars" .' for name in ("1_a.jpg", "2199200615.jpg") for n in range(5)
+]
+SPOILT = "2199200615.jpg| 4   A dog runs across the grass ."
+RESULTS = "\n".join(["image_name| comment_number| comment", *BARRED[:-1], SPOILT])
+
+
+@pytest.fixture
+def passed_on(tmp_path):
+    """Flickr30k as most people get it: a folder in a folder of the same name, and a line without its second bar."""
+    folder = tmp_path / "flickr30k_images"
+    for name in ("1_a.jpg", "2199200615.jpg"):
+        picture(folder / "flickr30k_images" / name)
+    write(folder / "results.csv", RESULTS)
+    write(folder / "flickr30k_images/results.csv", RESULTS)
+    return folder
+
+
+def test_flickr30k_as_it_is_passed_on(passed_on):
+    first, second = load_flickr30k(passed_on)
+    assert first.captions[2] == 'Caption 2 of 1_a.jpg , "with | bars" .' and len(first.captions) == 5
+    assert second.captions[4] == "A dog runs across the grass ." and len(second.captions) == 5
+    assert second.path == passed_on / "flickr30k_images/2199200615.jpg"
+    with pytest.raises(CollectionError, match="results.csv names no splits; 'val' needs dataset_flickr30k.json"):
+        load_flickr30k(passed_on, "val")
+
+
+def test_flickr30k_as_it_is_passed_on_one_level_off(passed_on):
+    with pytest.raises(CollectionError, match=r"results.csv is: name the folder \S*flickr30k_images instead of"):
+        load_flickr30k(passed_on.parent)
+    assert len(load_flickr30k(passed_on / "flickr30k_images")) == 2  # the captions lie beside the images, too
+
+
+def test_a_spoilt_line_of_results_csv_is_named(passed_on):
+    for line in ("2_b.jpg, 0, commas", "2_b.jpg| no number", "2_b.jpg| 4 one space only"):
+        write(passed_on / "results.csv", RESULTS + f"\n{line}\n")
+        with pytest.raises(CollectionError, match=r"results.csv, line 12: .* is not `image.jpg. 0. caption`"):
+            load_flickr30k(passed_on)
+    write(passed_on / "results.csv", RESULTS + "\n1_a.jpg| 4| again\n")
+    with pytest.raises(CollectionError, match="line 12: 1_a.jpg has a caption number 4 already"):
+        load_flickr30k(passed_on)

@@ -29,7 +29,7 @@ def test_a_link_may_stay_inside_but_not_lead_out(tmp_path):
     linked.symlink_to(folder)
     for name, target in {"inside": folder / "a.jpg", "out": tmp_path / "secret", "up": "../secret"}.items():
         (folder / name).symlink_to(target)
-    check_links([folder / "inside", linked / "inside"], within=linked)
+    check_links([folder / "inside", linked / "inside"], within=[linked])
     for name in ("out", "up"):
         with pytest.raises(ValueError, match=f"{name} is a link out of .*secret; put the file itself there"):
-            check_links([folder / "inside", folder / name], within=folder)
+            check_links([folder / "inside", folder / name], within=[linked, folder])

@@ -1,18 +1,15 @@
-"""Records as a Dataset: pictures of any shape, open words, soft targets, and a training run through `fit`."""
+"""Records as a Dataset: open words, soft targets, and a training run through `fit`."""
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from course_lib.data.annotations import CollectionError
 from course_lib.data.records import (
     Asked,
     OpenWords,
     PictureDataset,
     common_answers,
-    read_picture,
     soft_target,
 )
 from course_lib.data.splitting import split_by_group
@@ -34,24 +31,6 @@ def questions(tmp_path):
         answers = (name,) * 4 + ("blue", "pink", "grey", "black", "white", "brown")
         records.append(Asked(str(number), path, number, "What colour is it?", answers, "other", "train"))
     return records
-
-
-def test_the_shorter_edge_is_scaled_and_the_middle_kept(tmp_path):
-    wide = np.zeros((8, 24, 3), dtype=np.uint8)
-    wide[:, 8:16] = (255, 128, 0)
-    Image.fromarray(wide).save(tmp_path / "wide.png")
-    picture = read_picture(tmp_path / "wide.png", 8)
-    assert picture.shape == (3, 8, 8)
-    assert torch.equal(picture[:, 4, 4], torch.tensor([255.0, 128.0, 0.0]) / 255)
-    assert (picture[0] == 1).all(), "the sides were not cut off"
-    Image.new("L", (9, 30), 51).save(tmp_path / "grey.png")
-    torch.testing.assert_close(read_picture(tmp_path / "grey.png", 5), torch.full((3, 5, 5), 0.2))
-
-
-def test_a_broken_picture_is_named(tmp_path):
-    (tmp_path / "broken.jpg").write_bytes(b"half a jpeg")
-    with pytest.raises(CollectionError, match="broken.jpg cannot be read as an image"):
-        read_picture(tmp_path / "broken.jpg", 8)
 
 
 def test_open_words_keep_the_commonest_and_know_that_they_do_not_know():

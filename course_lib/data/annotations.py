@@ -1,13 +1,13 @@
-"""Published annotation files on a learner's disk: find them, read them, and say exactly what is wrong with them.
+"""Where the parts of a published collection lie on a learner's disk, and what to do where one does not.
 
-Nothing here opens a connection. `collections.py` says which collections there are.
+Nothing here opens a connection. `collections` and `flickr` say which collections there are, `annotation_text` reads
+their files, `collection_images` holds what these describe against the images that are there.
 """
 
-import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 
 class CollectionError(Exception):
@@ -66,69 +66,7 @@ def find(folder: Path, name: str, offer: Offer) -> Path:
     raise CollectionError(f"{folder} holds no {name}{unpack}.\n{offer}")
 
 
-def read_json(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Return the object in a JSON file that has lists under these keys; tells a cut-off file from a wrong one."""
-    text = _text(path)
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError as error:
-        # Where a download breaks off, the parser stops at the end, in the last word, or at the last string's start.
-        at_the_end = error.msg.startswith("Unterminated string") or not set(text[error.pos :]) & set('{}[],:"')
-        if at_the_end and text.lstrip()[:1] in ("", "{", "["):
-            raise CollectionError(
-                f"{path} is cut off after {path.stat().st_size:,} bytes, as when a download or an unpacking stopped; "
-                "fetch or unpack it again"
-            ) from None
-        raise CollectionError(
-            f"{path} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}, it begins with "
-            f"{text.lstrip()[:40]!r}; fetch it again"
-        ) from None
-    missing = [key for key in keys if not isinstance(found, dict) or key not in found]
-    if missing:
-        have = sorted(found) if isinstance(found, dict) else f"a {type(found).__name__}"
-        raise CollectionError(f"{path} lacks {missing}, it has {have}; is it another file of the same collection?")
-    for key in keys:
-        if not isinstance(found[key], list):
-            raise CollectionError(f"{path} has a {type(found[key]).__name__} under {key!r}, not a list; fetch it again")
-    return found
-
-
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file that are not blank."""
-    return [line for line in _text(path).splitlines() if line.strip()]
-
-
-def field(record: Any, key: str, kind: type, path: Path, number: int) -> Any:
-    """Return `record[key]`, a `kind`; CollectionError with the file and the number of the record where it is not."""
-    if not isinstance(record, dict) or key not in record:
-        have = sorted(record) if isinstance(record, dict) else f"a {type(record).__name__}"
-        raise CollectionError(f"{path}: record {number} lacks {key!r}, it has {have}; fetch the file again")
-    if not isinstance(record[key], kind):
-        raise CollectionError(
-            f"{path}: record {number} has {record[key]!r:.60} as {key!r}, not a {kind.__name__}; fetch the file again"
-        )
-    return record[key]
-
-
-def check_images(paths: list[Path], offer: Offer, *, described_in: Path) -> list[bool]:
-    """Return which of the image files exist; CollectionError where not a single one does."""
-    present = {folder: {entry.name for entry in folder.iterdir()} for folder in {path.parent for path in paths}}
-    there = [path.name in present[path.parent] for path in paths]
-    if paths and not any(there):
-        deeper = next(paths[0].parent.glob(f"*/{paths[0].name}"), None)
-        if deeper is not None:
-            raise CollectionError(f"{paths[0]} is not there, but {deeper} is: move the images up one level")
-        raise CollectionError(
-            f"{described_in.name} describes {len(paths):,} images, and {paths[0].parent} holds none of them "
-            f"(the first would be {paths[0].name}).\n{offer}"
-        )
-    return there
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")  # the same, and takes a byte order mark off
-    except UnicodeDecodeError as error:
-        raise CollectionError(
-            f"{path} is not text in UTF-8 (byte {error.start:,}); a compressed file has to be unpacked first"
-        ) from None
+def known(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Refuse a split that is not published with captions or answers."""
+    if value not in allowed:
+        raise ValueError(f"{name} {value!r} is not published with captions or answers; try one of {', '.join(allowed)}")

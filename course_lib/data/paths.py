@@ -5,6 +5,7 @@ before anything is opened, by the rules of every system: a name that is harmless
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path, PureWindowsPath
 
 
@@ -26,12 +27,13 @@ def below(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def check_links(links: list[Path], *, within: Path) -> None:
-    """ValueError for the first of these symbolic links that ends outside the folder `within`.
+def check_links(links: Sequence[Path], *, within: Sequence[Path]) -> None:
+    """ValueError for the first of these symbolic links that ends outside all of the folders `within`.
 
-    The folder itself may be a link: where learners keep large data is their choice.
+    The folders themselves may be links: where learners keep large data is their choice.
     """
-    root = within.resolve()
+    roots = [folder.resolve() for folder in within]
     for link in links:
-        if not link.resolve().is_relative_to(root):
-            raise ValueError(f"{link} is a link out of {within}, to {link.resolve()}; put the file itself there")
+        target = link.resolve()
+        if not any(target.is_relative_to(root) for root in roots):
+            raise ValueError(f"{link} is a link out of {within[-1]}, to {target}; put the file itself there")

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from jaxtyping import Float32, Int
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from course_lib.data.annotations import CollectionError
+from course_lib.data.pictures import read_picture
 
 
 @dataclass(frozen=True)
@@ -72,21 +70,6 @@ class PictureDataset(Dataset):
     def groups(self) -> list[str]:
         """The image of each row, for `splitting.split_by_group`."""
         return [record.group for record in self.records]
-
-
-def read_picture(path: Path, size: int) -> Float32[Tensor, "3 size size"]:
-    """Read an image file, scale its shorter edge to `size` pixels and cut out the middle; grey images become colour."""
-    try:
-        with Image.open(path) as picture:
-            picture = picture.convert("RGB")
-    except (UnidentifiedImageError, OSError) as error:
-        raise CollectionError(f"{path} cannot be read as an image ({error}); unpack the archive again") from None
-    scale = size / min(picture.size)
-    width, height = (max(size, round(edge * scale)) for edge in picture.size)
-    picture = picture.resize((width, height), Image.Resampling.BICUBIC)
-    left, top = (width - size) // 2, (height - size) // 2
-    pixels = np.asarray(picture.crop((left, top, left + size, top + size)), dtype=np.float32) / 255
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 @dataclass(frozen=True)
