@@ -32,6 +32,15 @@ def add_interview_parsers(verbs: Any) -> None:
     kinds = export.add_subparsers(dest="kind", required=True, metavar="KIND")
     anki = kinds.add_parser("anki", help="an Anki package; importing a newer one keeps all reviews")
     anki.add_argument("--out", type=Path, default=Path("every-answer-runs.apkg"), help="file to write")
+    anki.add_argument("--language", choices=(*LANGUAGES, "both"), default="both", help="language of the cards (both)")
+    anki.add_argument("--lesson", action="append", help='two digits, "07"; may be given several times')
+    anki.add_argument("--depth", choices=DEPTHS, help="only questions of this depth")
+    anki.add_argument(
+        "--cards",
+        choices=("questions", "points"),
+        default="questions",
+        help="the whole answer on a card (questions), or one key point a card (points)",
+    )
     anki.set_defaults(run=_export_anki)
     sheet = kinds.add_parser("sheet", help="one part in both languages, as HTML to print")
     sheet.add_argument("--part", type=int, required=True, help="number of the part, 1 to 9")
@@ -111,7 +120,8 @@ def _export_anki(args: argparse.Namespace) -> int:
     from course_lib.interview.export import write_anki
 
     try:
-        print(f"{args.out}: {write_anki(args.out)} notes")
+        choice = {"language": args.language, "lessons": args.lesson, "depth": args.depth, "cards": args.cards}
+        print(f"{args.out}: {write_anki(args.out, **choice)} notes")
     except (OSError, ValueError) as error:
         return _refuse(error)
     return 0

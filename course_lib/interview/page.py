@@ -58,11 +58,19 @@ def parts_html(question: Question, language: str, formula: Formula) -> dict[str,
     found = {}
     for part in PARTS:
         ((_, lines),) = blocks(question, language, (part,))
-        items = [_line_html(line, question, language, formula) for line in lines]
+        items = [line_html(line, question, language, formula) for line in lines]
         found[part] = (
             f"<p>{items[0]}</p>" if len(items) == 1 else "<ul>" + "".join(f"<li>{i}</li>" for i in items) + "</ul>"
         )
     return found
+
+
+def line_html(line: Line, question: Question, language: str, formula: Formula) -> str:
+    """One paragraph or list entry as HTML, with what it rests on behind it."""
+    lead = f"<b>{text_html(line.lead, formula)}</b> " if line.lead else ""
+    cited = [escape(cite(evidence, question, language)[0]) for evidence in line.evidence]
+    proof = f' <span class="proof">[{"; ".join(cited)}]</span>' if cited else ""
+    return f"{lead}{text_html(line.text, formula)}{proof}"
 
 
 def titles(language: str) -> dict[str, str]:
@@ -73,10 +81,3 @@ def titles(language: str) -> dict[str, str]:
 def _questions_of(lesson: Lesson, bank: list[Question]) -> tuple[Question, ...]:
     own = [question for question in bank if question.lesson == lesson.number]
     return tuple(sorted(own, key=lambda question: DEPTHS.index(question.depth)))
-
-
-def _line_html(line: Line, question: Question, language: str, formula: Formula) -> str:
-    lead = f"<b>{text_html(line.lead, formula)}</b> " if line.lead else ""
-    cited = [escape(cite(evidence, question, language)[0]) for evidence in line.evidence]
-    proof = f' <span class="proof">[{"; ".join(cited)}]</span>' if cited else ""
-    return f"{lead}{text_html(line.text, formula)}{proof}"
