@@ -159,6 +159,8 @@ def pull(source: Path, target: Path) -> None:
     notebook.metadata = nbformat.from_dict({"jupytext": {"notebook_metadata_filter": "-all"}})
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict({"tags": cell.metadata.tags} if "tags" in cell.metadata else {})
+        if cell.cell_type == "markdown":
+            cell.metadata["cell_marker"] = 'r"""'  # formulas are full of backslashes
     jupytext.write(notebook, source, fmt=TEXT_FORMAT)
 
 

@@ -129,6 +129,11 @@ def test_the_record_tells_sure_bets_from_guesses(kernel):
     assert say_record(read_record("07")) == "no bet placed yet"
 
 
+def test_a_note_that_lacks_something_is_passed_over():
+    log.note("bet", "C90.1", won=True)
+    assert say_record(read_record()) == "no bet placed yet" and ask().waiting
+
+
 def test_the_end_of_a_lesson_counts_its_bets(monkeypatch, capsys):
     bets.bets("00")
     assert capsys.readouterr().out == "no bet placed yet, 2 to place\n"

@@ -231,7 +231,7 @@ def _bytes(image):
 
 def test_an_open_bet_folds_its_answer_also_after_run_all(start):
     cell = start.cell("rounds = ")
-    answer, fold = cell.get_by_text("B is ahead in"), cell.get_by_text("Show what happened")
+    answer, fold = cell.get_by_text("A is ahead in 432"), cell.get_by_text("Show what happened")
     playwright.expect(fold).to_be_visible()
     playwright.expect(answer).to_be_hidden()
     fold.click()

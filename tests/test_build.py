@@ -159,6 +159,17 @@ def test_pull_brings_an_edit_back_and_rebuilds_to_the_same_cells(built, tmp_path
     assert "execution" not in (tmp_path / "90_builder.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("lesson", sorted((ROOT / "notebooks" / "src").glob("*.py")), ids=lambda path: path.stem[:2])
+def test_pull_of_an_unchanged_lesson_changes_nothing(lesson, tmp_path):
+    build.pull(tmp_path / lesson.name, lesson.parents[1] / f"{lesson.stem}.ipynb")
+    pulled, kept = ((each / lesson.name).read_text(encoding="utf-8") for each in (tmp_path, lesson.parent))
+    assert _without_blank_lines(pulled) == _without_blank_lines(kept)  # those are for ruff
+
+
+def _without_blank_lines(text):
+    return [line for line in text.splitlines() if line.strip()]
+
+
 def test_a_cell_that_writes_to_stderr_stops_the_build(tmp_path):
     source = tmp_path / "91_noisy.py"
     source.write_text("# %%\nimport sys\n\nprint('careful', file=sys.stderr)\n", encoding="utf-8")

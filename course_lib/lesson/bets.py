@@ -19,6 +19,8 @@ from course_lib.lesson.reveal import fold_while
 from course_lib.lesson.syllabus import find_lesson
 
 CERTAINTY = ("guess", "sure")
+KEPT = {"choice", "right", "won", "sure"}
+"""What the log holds of a bet."""
 _LETTERS = "ABCDEFGH"
 _views: dict[str, "BetView"] = {}
 """Claim id to the bet on it, in this kernel."""
@@ -150,9 +152,9 @@ class BetView:
 
 
 def _first_bets() -> dict[str, dict]:
-    """Claim id to the first bet on it."""
+    """Claim id to the first bet on it; a note that lacks something is passed over."""
     try:
-        return {each.id: each.detail for each in reversed(entries("bet"))}
+        return {each.id: each.detail for each in reversed(entries("bet")) if KEPT <= each.detail.keys()}
     except StoreError:
         return {}  # `note` says why, when there is something to keep
 
