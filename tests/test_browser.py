@@ -319,5 +319,13 @@ def test_questions_reveal_switch_to_chinese_and_lead_to_the_claim(lesson):
     playwright.expect(lesson.panel.get_by_role("heading", name=heading)).to_be_in_viewport()
 
 
+def test_a_fold_never_hides_an_error(start):
+    """The last test of the file: it leaves a cell that fails."""
+    cell = start.cell("for temperature in")  # its bet is still open
+    start.answer(cell, 'print("so far"); raise ValueError("my own mistake")')
+    playwright.expect(cell.get_by_text("ValueError: my own mistake")).to_be_visible()
+    playwright.expect(cell.get_by_text("so far", exact=True)).to_be_hidden()
+
+
 def _before_formulas(text):
     return text.partition("$")[0].strip()

@@ -154,7 +154,7 @@ class BetView:
 def _first_bets() -> dict[str, dict]:
     """Claim id to the first bet on it; a note that lacks something is passed over."""
     try:
-        return {each.id: each.detail for each in reversed(entries("bet")) if KEPT <= each.detail.keys()}
+        return {each.id: each.detail for each in reversed(entries("bet")) if each.detail.keys() >= KEPT}
     except StoreError:
         return {}  # `note` says why, when there is something to keep
 

@@ -2,7 +2,7 @@
 
 JupyterLab unfolds the output of a cell when it runs, whatever its metadata say. But it tells the kernel the tags of the
 cell, so a fold can be shown first in that output; everything behind it is hidden by a style until it is opened. An
-error is never hidden. Other programs send no tags, and show the output as always.
+error, which JupyterLab shows as stderr, is never hidden. Other programs send no tags, and show the output as always.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from IPython.display import HTML, display
 
 FOLD = """<details class="course-fold"><summary>Show what happened</summary></details>
 <style>
-.jp-OutputArea-child:has(details.course-fold:not([open])) ~ .jp-OutputArea-child:not(:has([data-mime-type$="error"]))
+.jp-OutputArea-child:has(details.course-fold:not([open])) ~ .jp-OutputArea-child:not(:has([data-mime-type$=".stderr"]))
 { display: none }
 </style>"""
 
