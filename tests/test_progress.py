@@ -3,9 +3,11 @@
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import matplotlib
 import pytest
+from wcwidth import width
 
 from course_lib import cli
 from course_lib.interview import progress as module
@@ -15,6 +17,7 @@ from course_lib.interview.progress import (
     by_lesson,
     draw_progress,
     due_by_day,
+    list_exercises,
     progress,
     read_standing,
     say_progress,
@@ -22,6 +25,9 @@ from course_lib.interview.progress import (
 )
 from course_lib.interview.questions import load_questions
 from course_lib.interview.schedule import cards_of
+from course_lib.learner.log import Entry, note
+from course_lib.learner.repair import Aside
+from course_lib.learner.standing import count
 from course_lib.learner.store import Request, Review, ReviewStore
 
 matplotlib.use("Agg")
@@ -36,7 +42,16 @@ LOG = [
     Review("Q004", 2, NOW - timedelta(days=9)),  # weak, overdue
 ]
 CARDS = cards_of(BANK, LOG, [Request("Q005", "mock: no number", NOW)])
-STANDING = Standing(CARDS, NOW, ["Q999"], "")
+EXERCISES = ["07.1 fuse", "07.2 gate", "09.1 attend"]
+DONE = [
+    Entry("check", "07.1 fuse", NOW, {"passed": False}),
+    Entry("check", "07.1 fuse", NOW, {"passed": True}),
+    Entry("check", "09.1 attend", NOW, {"passed": True}),
+    Entry("bet", "C12.4", NOW, {"won": True}),
+    Entry("bet", "C12.5", NOW, {"won": False}),
+]
+ASIDE = Aside(Path("reviews.damaged-x.sqlite3"), NOW)
+STANDING = Standing(CARDS, NOW, ["Q999"], "", count(DONE, EXERCISES)._replace(damaged=(ASIDE,)))
 
 
 def test_states_and_lessons():
@@ -78,9 +93,30 @@ def test_the_text_in_chinese_has_the_same_numbers_and_no_english():
     assert columns == [["01", "0", "1", "1", "1"], ["02", "1", "0", "2", "0"]]
 
 
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [
+        (
+            "en",
+            "Exercises passed: 2 of 3, in 3 tries; lessons begun: 3, every exercise passed: 1\nBets won: 1 of 2\n"
+            "A damaged file of 2026-03-01 was set aside; what could be read of it is in the present one:\n"
+            "    reviews.damaged-x.sqlite3\n",
+        ),
+        (
+            "zh",
+            "练习通过 2 道，共 3 道，检查 3 次；开始的课 3，练习全部通过的课 1\n下注赢 1 次，共 2 次\n"
+            "2026-03-01 有一个损坏的文件已移开，其中能读出的内容已在现用文件中：\n    reviews.damaged-x.sqlite3\n",
+        ),
+    ],
+)
+def test_what_was_done_in_lessons_and_which_file_was_set_aside(language, lines):
+    assert lines in say_progress(STANDING, language)
+
+
 def test_a_long_question_is_wrapped_and_not_cut():
     lines = say_progress(STANDING).splitlines()
     assert max(map(len, lines)) <= 100
+    assert max(map(width, say_progress(STANDING, "zh").splitlines())) <= 100
     assert PATTERN.question.en in " ".join(line.strip() for line in lines)
 
 
@@ -116,6 +152,20 @@ def test_it_reads_the_log_and_the_bank(folder):
 def test_a_damaged_file_is_reported(folder):
     (folder / "reviews.sqlite3").write_bytes(b"garbage " * 99)
     assert "was moved to" in say_progress(read_standing(NOW)).splitlines()[0]
+    (kept,) = folder.glob("*.damaged-*")
+    again = say_progress(read_standing(NOW))
+    assert (
+        "was moved to" not in again
+        and f"was set aside; what could be read of it is in the present one:\n    {kept}\n" in again
+    )
+
+
+def test_lessons_are_read_from_the_log_against_the_exercises_of_the_course(folder, monkeypatch):
+    monkeypatch.delenv("COURSE_STATIC", raising=False)
+    ids = list(list_exercises())
+    assert {"07.1 fuse"} < set(ids) and len(ids) == len(set(ids)) > 30
+    note("check", ids[0], passed=True, stage=0, stages=2)
+    assert f"Exercises passed: 1 of {len(ids)}, in 1 tries" in say_progress(read_standing(NOW))
 
 
 def test_the_notebook_gets_text_and_a_figure(folder, monkeypatch, capsys):

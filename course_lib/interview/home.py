@@ -1,20 +1,17 @@
 """The start page's map: every lesson with how far you came in it, and one thing to do with the next 20 minutes."""
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from IPython.display import Markdown, display
 
-from course_lib.interview.evidence import scan_targets
-from course_lib.interview.progress import read_standing
-from course_lib.interview.questions import ROOT
+from course_lib.interview.progress import list_exercises, read_standing
 from course_lib.interview.schedule import Card
 from course_lib.learner.log import Entry, entries
 from course_lib.learner.standing import Standing, count, lesson_of, standing
 from course_lib.learner.store import StoreError
 from course_lib.lesson.live import is_static
-from course_lib.lesson.syllabus import find_lesson, lesson_map, load_lessons
+from course_lib.lesson.syllabus import find_lesson, lesson_map
 
 START = "00"
 
@@ -49,14 +46,6 @@ def read_state() -> State:
     except StoreError as error:
         return State(exercises, [], reached._replace(trouble=str(error)), ())
     return State(exercises, log, reached, tuple(card for card in bank.cards if card.due and card.due <= bank.now))
-
-
-def list_exercises() -> Iterable[str]:
-    """Ids of the exercises that can be done, lesson by lesson; read as text, so that no lesson is imported."""
-    targets = scan_targets(ROOT)
-    for lesson in load_lessons():
-        if lesson.built and lesson.number in targets:
-            yield from sorted(targets[lesson.number].exercises or ())
 
 
 def say_totals(state: State) -> str:

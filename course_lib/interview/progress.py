@@ -1,21 +1,26 @@
-"""How far the practice has come: what is due, what is weak, lesson by lesson, as text and as a figure."""
+"""How far the practice has come: exercises and bets, what is due, what is weak, as text and as a figure."""
 
 import os
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from textwrap import wrap
 from typing import Any, NamedTuple
-from unicodedata import east_asian_width
 
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
+from wcwidth import rjust
 
 from course_lib.interview.drill import LABELS
-from course_lib.interview.questions import load_questions
+from course_lib.interview.evidence import scan_targets
+from course_lib.interview.folding import fold
+from course_lib.interview.questions import ROOT, load_questions
 from course_lib.interview.schedule import Card, cards_of, say_time, strangers
 from course_lib.learner.clock import utc_now
+from course_lib.learner.standing import Standing as LessonStanding
+from course_lib.learner.standing import standing as read_lessons
 from course_lib.learner.store import ReviewStore
 from course_lib.lesson.figures import COLOURS, show
+from course_lib.lesson.syllabus import load_lessons
 
 DAYS_AHEAD = 14
 STATES = ("known", "learning", "weak", "not met")
@@ -24,12 +29,18 @@ WORDS = {
     | {"due": "{} of {} due now; {}", "next": "next in {}; {} due within 7 days"}
     | {"weak:": "Weak:", "more": "  and {} more", "lesson": "lesson", "asked": "asked for: {};"}
     | {"last": "last time {}, forgotten {} of {};"}
-    | {"gone": "Kept, but no longer in the bank: reviews of {}"},
+    | {"gone": "Kept, but no longer in the bank: reviews of {}"}
+    | {"passed": "Exercises passed: {} of {}, in {} tries; lessons begun: {}, every exercise passed: {}"}
+    | {"won": "Bets won: {} of {}"}
+    | {"aside": "A damaged file of {:%Y-%m-%d} was set aside; what could be read of it is in the present one:"},
     "zh": dict(zip(STATES, ("已掌握", "学习中", "薄弱", "未见过"), strict=True))
     | {"due": "现在到期 {} 题，共 {} 题；{}", "next": "下一题在{}后；7 天内到期 {} 题"}
     | {"weak:": "薄弱：", "more": "  还有 {} 题", "lesson": "课", "asked": "指定练习：{}；"}
     | {"last": "上次：{}，忘记 {} 次，共 {} 次；"}
-    | {"gone": "题库中已没有、但保留着记录的题：{}"},
+    | {"gone": "题库中已没有、但保留着记录的题：{}"}
+    | {"passed": "练习通过 {} 道，共 {} 道，检查 {} 次；开始的课 {}，练习全部通过的课 {}"}
+    | {"won": "下注赢 {} 次，共 {} 次"}
+    | {"aside": "{:%Y-%m-%d} 有一个损坏的文件已移开，其中能读出的内容已在现用文件中："},
 }
 _FILL = {
     "known": (COLOURS[2], ""),
@@ -48,6 +59,7 @@ class Standing(NamedTuple):
     strangers: list[str]
     """Ids that were rated and are not in the bank any more."""
     notice: str
+    lessons: LessonStanding
 
 
 def progress(language: str = "en") -> None:
@@ -73,7 +85,16 @@ def read_standing(now: datetime | None = None) -> Standing:
     bank, store = load_questions(), ReviewStore()
     reviews = store.reviews()
     cards = cards_of(bank, reviews, store.requests())
-    return Standing(cards, now or utc_now(), strangers(bank, reviews), store.notice)
+    lessons = read_lessons(list_exercises())
+    return Standing(cards, now or utc_now(), strangers(bank, reviews), store.notice, lessons)
+
+
+def list_exercises() -> Iterable[str]:
+    """Ids of the exercises that can be done, lesson by lesson; read as text, so that no lesson is imported."""
+    targets = scan_targets(ROOT)
+    for lesson in load_lessons():
+        if lesson.built and lesson.number in targets:
+            yield from sorted(targets[lesson.number].exercises or ())
 
 
 def state_of(card: Card) -> str:
@@ -97,13 +118,14 @@ def say_progress(standing: Standing, language: str = "en", *, listed: int = 10) 
     if seen:
         soon = sum(at <= now + timedelta(days=7) for at in seen)
         lines.append(words["next"].format(say_time(seen[0] - now, language), soon))
+    lines += _say_lessons(standing.lessons, language)
     weak = sorted((card for card in cards if card.weak), key=lambda card: (-card.lapses, card.recall(now)))
     lines += ["", words["weak:"]] if weak else []
     for card in weak[:listed]:
         lesson = words["lesson"], card.question.lesson
         where = " ".join(lesson if language == "en" else ("第", *lesson[::-1]))
         lines.append(f"  {card.question.id}  {where}  {_why(card, language)}")
-        lines += wrap(card.question.question[language], 88, initial_indent="    ", subsequent_indent="    ")
+        lines += fold(f"    {card.question.question[language]}", 92)
     lines += [words["more"].format(len(weak) - listed)] if len(weak) > listed else []
     lines += ["", _row(words["lesson"], [words[state] for state in STATES])]
     lines += [_row(lesson, [str(row[state]) for state in STATES]) for lesson, row in by_lesson(cards).items()]
@@ -162,9 +184,17 @@ def _why(card: Card, language: str) -> str:
     return words["last"].format(last, card.lapses, len(card.reviews))
 
 
+def _say_lessons(lessons: LessonStanding, language: str) -> list[str]:
+    """What was done in lessons, and which damaged files were set aside."""
+    words = WORDS[language]
+    exercises = len(lessons.passed), len(lessons.exercises), lessons.tries
+    lines = [words["passed"].format(*exercises, len(lessons.lessons), len(lessons.completed))]
+    lines += [words["won"].format(lessons.won, lessons.bets)] if lessons.bets else []
+    for each in lessons.damaged:
+        lines += [words["aside"].format(each.at.astimezone()), f"    {each.path}"]
+    return lines
+
+
 def _row(lesson: str, values: list[str]) -> str:
     """One line of the table; a Han character is two columns wide."""
-    wide = [sum(east_asian_width(letter) == "W" for letter in value) for value in (lesson, *values)]
-    return f"{lesson:>{6 - wide[0]}}  " + "  ".join(
-        f"{value:>{9 - extra}}" for value, extra in zip(values, wide[1:], strict=True)
-    )
+    return "  ".join([rjust(lesson, 6), *(rjust(value, 9) for value in values)])

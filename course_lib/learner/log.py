@@ -3,7 +3,7 @@
 Notes go into the file of the reviews (learner/store.py), each in a transaction of its own. The kinds, and what their
 detail holds:
 
-    "check"   id: exercise, "07.1 fuse"    passed: bool, stage: int (the first that failed), stages: int
+    "check"   id: exercise, "07.1 fuse"    passed: bool, stage: int (that failed, from 1; else 0), stages: int
     "bet"     id: claim, "C07.2"           choice: str, right: str, won: bool, sure: str, where it was asked
     "lesson"  id: lesson, "07"             opened: nothing else
 
