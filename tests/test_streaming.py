@@ -45,7 +45,8 @@ def test_too_few_rows_have_no_variance():
 
 
 def test_nothing_seen_yet_adds_nothing_on_any_device():
-    on_card = RunningMoments.of(torch.ones(4, 3, device="meta"))  # refuses to mix devices as a GPU does
+    elsewhere = torch.ones(3, dtype=torch.float64, device="meta")  # refuses to mix devices as a GPU does
+    on_card = RunningMoments(4, elsewhere, elsewhere)
     assert RunningMoments.empty(3).merge(on_card) is on_card
     ours = RunningMoments.of(ROWS)
     assert RunningMoments.empty(3).merge(ours) is ours

@@ -11,6 +11,8 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 from torch import Tensor
 
+from course_lib import refuse
+
 ALTERATIONS = {
     "saved again": lambda picture: _jpeg(picture, quality=30),
     "half size": lambda picture: picture.resize((picture.width // 2, picture.height // 2)),
@@ -22,8 +24,14 @@ ALTERATIONS = {
 """Name to a function from one Pillow image to another; crops take that share off the left and off the top."""
 
 
+@refuse.misfit
 def altered(image: UInt8[Tensor, "height width 3"]) -> dict[str, Float32[Tensor, "3 new_height new_width"]]:
-    """Return every alteration of a photograph, and itself as "original", as values in [0, 1], channels first."""
+    """Return every alteration of a photograph, and itself as "original", as values in [0, 1], channels first.
+
+    ValueError where an edge is shorter than 2 pixels: half of it is none.
+    """
+    if min(image.shape[:2]) < 2:
+        raise ValueError(f"{image.shape[0]} x {image.shape[1]} pixels cannot be halved; both edges need 2 or more")
     picture = Image.fromarray(image.numpy())
     versions = {"original": picture, **{name: change(picture) for name, change in ALTERATIONS.items()}}
     return {name: _pixels(version) for name, version in versions.items()}

@@ -6,6 +6,7 @@
 A label is the id itself, not the next one; the loss shifts by one. Axis letters are those of course_lib/__init__.py.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -13,6 +14,7 @@ from jaxtyping import Float32, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from course_lib import refuse
 from course_lib.data.scene_language import ENGLISH
 from course_lib.data.scenes import Scenes, make_scenes
 from course_lib.data.shapes import COLOURS, SHAPES, Scene
@@ -66,6 +68,7 @@ def make_instructions(
     unknown = [kind for kind in kinds if kind not in KINDS]
     if unknown or len(kinds) == 0:
         raise ValueError(f"kinds {unknown or kinds} does not fit; choose some of {KINDS}")
+    refuse.outside(0, math.inf, questions=questions)
     drawn = make_scenes(count, seed=seed, objects=objects, split=split, size=size)
     generator = torch.Generator().manual_seed(seed)
     rows, prompts, answers, asked = [], [], [], []
@@ -90,17 +93,22 @@ def question_prompt(question: str) -> str:
     return f"{IMAGE} {question}"
 
 
+@refuse.misfit
 def encode_prompts(prompts: list[str]) -> Int[Tensor, "B T"]:
     """<bos> and the prompt, padded on the left so that every row ends where its answer begins."""
+    refuse.empty(prompts=prompts)
     rows = [WORDS.encode(prompt)[:-1] for prompt in prompts]
     longest = max(map(len, rows))
     return torch.tensor([[WORDS.PAD] * (longest - len(row)) + row for row in rows])
 
 
+@refuse.misfit
 def encode_examples(
     prompts: list[str], answers: list[str], *, length: int | None = None
 ) -> tuple[Int[Tensor, "B T"], Int[Tensor, "B T"]]:
     """Ids and labels of prompts followed by their answers; unknown words are refused with the list of known ones."""
+    refuse.empty(prompts=prompts)
+    refuse.uneven(prompts=prompts, answers=answers)
     starts = [len(WORDS.encode(prompt)) - 1 for prompt in prompts]
     ids = WORDS.encode_batch([f"{p} {a}" for p, a in zip(prompts, answers, strict=True)], length=length)
     is_answer = torch.arange(ids.shape[1]) >= torch.tensor(starts)[:, None]

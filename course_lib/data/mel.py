@@ -10,7 +10,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib import refuse
 
+
+@refuse.misfit
 def log_mel(
     waveform: Float[Tensor, "*B samples"],
     rate_hz: int = 8_000,
@@ -29,8 +32,11 @@ def log_mel(
 
     Frames lie wholly inside the waveform: F = 1 + (samples - window) // hop, a rest shorter than a hop is left out. The
     result has the waveform's dtype. A full-scale sine has power (window / 4)^2 = 4,096, so the default floor lies
-    66 dB below it.
+    66 dB below it. ValueError for NaN and infinity, for a floor that has no logarithm, and where no frame fits.
     """
+    refuse.infinite(waveform=waveform)
+    if not floor > 0:
+        raise ValueError(f"floor {floor} has no logarithm; give a power above 0, such as 1e-3")
     window, hop = round(window_s * rate_hz), round(hop_s * rate_hz)
     if hop < 1 or waveform.shape[-1] < window:
         raise ValueError(
@@ -51,6 +57,8 @@ def mel_filters(
     The centres are equally far apart in mel between low_hz and high_hz, the sides of the triangles are straight in
     hertz. Row k is the frequency k rate_hz / window. Errors: a band beyond rate_hz / 2, a band that holds no frequency.
     """
+    if bands < 1:
+        raise ValueError(f"bands={bands} leaves nothing of the sound; try 20")
     if not 0 <= low_hz < high_hz <= rate_hz / 2:
         raise ValueError(f"bands from {low_hz:g} to {high_hz:g} Hz leave 0 to {rate_hz / 2:g} Hz, half the rate")
     low, high = mel_from_hertz(low_hz), mel_from_hertz(high_hz)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from course_lib import refuse
+from course_lib.data.paths import below
 from course_lib.data.photos import Photo
 
 
@@ -18,7 +20,9 @@ def write_coco(folder: str | Path, photos: Sequence[Photo], *, split: str = "val
     The images are numbered from 0, in order. The file holds what loaders read, `images` and `annotations`; the real one
     also has `info`, `licenses`, and sizes and addresses of every image.
     """
+    refuse.empty(photos=photos)
     folder = Path(folder)
+    below(folder, split)
     file = folder / "annotations" / f"captions_{split}.json"
     for part in (file.parent, folder / split):
         part.mkdir(parents=True, exist_ok=True)

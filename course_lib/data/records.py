@@ -4,6 +4,7 @@ A record holds words and a path; pixels are read when a batch asks for them. Its
 In this module L is the length of a text in words, filled up; K the number of answers to choose from.
 """
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ from jaxtyping import Float32, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from course_lib import refuse
 from course_lib.data.pictures import read_picture
 
 
@@ -57,6 +59,7 @@ class PictureDataset(Dataset):
     ) -> None:
         if not records:
             raise ValueError("no records came; a Dataset needs at least one")
+        refuse.outside(1, math.inf, size=size)
         self.records, self.size, self.encode = list(records), size, encode
 
     def __len__(self) -> int:
@@ -86,6 +89,9 @@ class OpenWords:
     @classmethod
     def of(cls, texts: Iterable[str], *, most: int) -> "OpenWords":
         """Count words in lower case and keep the `most` commonest; equally common ones in the order of the alphabet."""
+        if isinstance(texts, str):
+            raise TypeError("texts is one string, whose letters would be counted as words; try [texts]")
+        refuse.outside(1, math.inf, most=most)
         counted = Counter(word for text in texts for word in _words(text))
         return cls(tuple(sorted(counted, key=lambda word: (-counted[word], word))[:most]))
 
@@ -108,15 +114,21 @@ class OpenWords:
 
 def common_answers(records: Sequence[Asked], *, most: int) -> tuple[str, ...]:
     """Return the `most` commonest answers of the training questions: the classes of a VQA classifier."""
+    refuse.empty(records=records)
+    refuse.outside(1, math.inf, most=most)
     counted = Counter(answer for record in records for answer in record.answers)
     return tuple(sorted(counted, key=lambda answer: (-counted[answer], answer))[:most])
 
 
+@refuse.misfit
 def soft_target(record: Asked, answers: Sequence[str]) -> Float32[Tensor, " K"]:
     """Return min(n / 3, 1) for each class, n the number of people who gave it: targets for a sigmoid per answer.
 
     Teney et al. (2017), arXiv:1708.02711, train against VQA's soft scores. All zeros where nobody gave a listed answer.
     """
+    refuse.empty(answers=answers)
+    if len(set(answers)) < len(answers):
+        raise ValueError("an answer is listed twice, and each is a class of its own; pass each once")
     given = Counter(record.answers)
     return torch.tensor([min(given[answer] / 3, 1.0) for answer in answers])
 

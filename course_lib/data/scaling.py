@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib import refuse
+
 METHODS = ("min-max", "z-score", "robust")
 
 
@@ -20,15 +22,25 @@ class Scaler(NamedTuple):
     scale: Float[Tensor, " D"]
     """Never 0: a feature that is constant in training, or has no spread by this method, is only shifted."""
 
+    @refuse.misfit
     def apply(self, values: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-        """(x - shift) / scale."""
+        """(x - shift) / scale. ValueError for another number of features than the scaler was fitted on."""
+        self._check_width(values)
         return (values - self.shift) / self.scale
 
+    @refuse.misfit
     def invert(self, scaled: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
         """x * scale + shift: the values before `apply`, up to rounding."""
+        self._check_width(scaled)
         return scaled * self.scale + self.shift
 
+    def _check_width(self, values: Tensor) -> None:
+        """One feature alone would be spread over all the others, without a word."""
+        if values.shape[1] != len(self.shift):
+            raise ValueError(f"{values.shape[1]} features came; this scaler was fitted on {len(self.shift)}")
 
+
+@refuse.misfit
 def fit_scaler(values: Float[Tensor, "B D"], method: str) -> Scaler:
     """Read shift and scale off the training rows.
 

@@ -11,7 +11,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from course_lib import refuse
 
+
+@refuse.misfit
 def split_by_group(
     groups: Sequence[Hashable] | Tensor, shares: Sequence[float], *, seed: int
 ) -> list[Int[Tensor, " _"]]:
@@ -21,7 +24,7 @@ def split_by_group(
     Groups are shuffled and dealt out one by one to the part that lacks most rows, so a part misses its share by at most
     one group's size or so. Raises ValueError where a part would stay empty.
     """
-    names = groups.tolist() if isinstance(groups, Tensor) else list(groups)
+    names = _names(groups)
     _check_shares(shares)
     distinct = list(dict.fromkeys(names))
     sizes = dict.fromkeys(distinct, 0)
@@ -58,17 +61,30 @@ def part_by_hash(name: str, shares: Sequence[float], *, salt: str = "") -> int:
     return len(shares) - 1
 
 
+@refuse.misfit
 def shared_groups(groups: Sequence[Hashable] | Tensor, *parts: Int[Tensor, " _"]) -> set:
     """Return the groups that stand in more than one part: what leaks. Empty is what a split should give."""
-    names = groups.tolist() if isinstance(groups, Tensor) else list(groups)
+    names = _names(groups)
     seen, shared = set(), set()
-    for part in parts:
+    for number, part in enumerate(parts):
+        refuse.outside(0, len(names) - 1, **{f"parts[{number}]": part})
         here = {names[row] for row in part.tolist()}
         shared |= here & seen
         seen |= here
     return shared
 
 
+def _names(groups: Sequence[Hashable] | Tensor) -> list[Hashable]:
+    """One hashable name per row; NaN is equal to nothing, so each would be a group of its own."""
+    if isinstance(groups, Tensor) and groups.ndim != 1:
+        raise ValueError(f"groups has shape {tuple(groups.shape)}; give one name per row, shape (rows,)")
+    names = groups.tolist() if isinstance(groups, Tensor) else list(groups)
+    nameless = [row for row, name in enumerate(names) if name != name]
+    if nameless:
+        raise ValueError(f"row {nameless[0]} has NaN as its group; name the group, or leave the row out")
+    return names
+
+
 def _check_shares(shares: Sequence[float]) -> None:
-    if not shares or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+    if not shares or not min(shares) > 0 or not abs(sum(shares) - 1) <= 1e-9:  # so that NaN is refused, too
         raise ValueError(f"shares {tuple(shares)} must be positive and add up to 1; try (0.8, 0.1, 0.1)")

@@ -5,11 +5,14 @@ are never formed: E[x²] - E[x]² cancels catastrophically where the mean is lar
 In this module B is the number of rows in a batch and D the number of features.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from course_lib import refuse
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,17 @@ class RunningMoments:
         return cls(0, torch.zeros(width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64))
 
     @classmethod
+    @refuse.misfit
     def of(cls, values: Float[Tensor, "B D"]) -> "RunningMoments":
-        """The moments of one batch; an empty batch is fine."""
+        """The moments of one batch; an empty batch is fine. ValueError for NaN and infinity, which would spoil all."""
         if len(values) == 0:
             return cls.empty(values.shape[1])
+        refuse.infinite(values=values)
         values = values.double()
         mean = values.mean(dim=0)
         return cls(len(values), mean, (values - mean).square().sum(dim=0))
 
+    @refuse.misfit
     def add(self, values: Float[Tensor, "B D"]) -> "RunningMoments":
         """The moments after one more batch."""
         return self.merge(RunningMoments.of(values))
@@ -63,6 +69,7 @@ class RunningMoments:
 
     def variance(self, *, correction: int = 0) -> Float[Tensor, " D"]:
         """deviations / (count - correction): 0 for the variance of these rows, 1 for the unbiased estimate."""
+        refuse.outside(0, math.inf, correction=correction)
         if self.count <= correction:
             raise ValueError(f"{self.count} rows came; a variance with correction={correction} needs {correction + 1}")
         return self.deviations / (self.count - correction)

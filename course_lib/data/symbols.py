@@ -5,12 +5,15 @@ the label is a rule of the two symbols. So what one modality alone can know is a
 three answers in four for AND, everything for "copy".
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import one_hot
+
+from course_lib import refuse
 
 RULES = {
     "xor": lambda image, text: image ^ text,
@@ -40,6 +43,8 @@ def make_symbol_pairs(count: int, *, rule: str, seed: int, noise: float = 0.6, w
     """
     if rule not in RULES:
         raise ValueError(f"rule {rule!r} is unknown; choose from {list(RULES)}")
+    refuse.outside(1, math.inf, count=count, width=width)
+    refuse.outside(0, math.inf, noise=noise)
     generator = torch.Generator().manual_seed(seed)
     image_symbol, text_symbol = torch.randint(0, 2, (2, count), generator=generator)
     if rule == "copy":
@@ -64,6 +69,8 @@ def make_matching_pairs(count: int, *, things: int, seed: int, noise: float = 0.
     """
     if things < 2:
         raise ValueError(f"{things} things leave nothing to tell apart; try 2 or more")
+    refuse.outside(1, math.inf, count=count)
+    refuse.outside(0, math.inf, noise=noise)
     generator = torch.Generator().manual_seed(seed)
     image_symbol, other = torch.randint(0, things, (2, count), generator=generator)
     text_symbol = torch.where(torch.rand(count, generator=generator) < 0.5, image_symbol, other)

@@ -4,11 +4,14 @@ A delay has a sign. Here it is positive when the sound comes late: sound[t + off
 In this module F is the number of frames, as in the whole course.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+
+from course_lib import refuse
 
 
 class Recording(NamedTuple):
@@ -31,6 +34,10 @@ def record_claps(
     with a clap. noise: standard deviation, a clap being 1. The scene goes on before and after the recording, so nothing
     wraps around at its ends. One seed claps and crackles alike for every offset.
     """
+    if frames < 1:
+        raise ValueError(f"{frames} frames make no recording; try 500")
+    refuse.outside(0, 1, share=share)
+    refuse.outside(0, math.inf, noise=noise)
     if abs(offset) > longest:
         raise ValueError(f"offset {offset} is more than {longest} frames; raise longest=")
     generator = torch.Generator().manual_seed(seed)
@@ -41,6 +48,7 @@ def record_claps(
     return Recording(clap + crackle[0], heard + crackle[1], clap)
 
 
+@refuse.misfit
 def correlation_by_lag(one: Float[Tensor, " F"], other: Float[Tensor, " _"], *, longest: int) -> dict[int, float]:
     """Return {lag: correlation of one[t] with other[t + lag]} for lags from -longest to longest.
 
@@ -50,6 +58,7 @@ def correlation_by_lag(one: Float[Tensor, " F"], other: Float[Tensor, " _"], *, 
         raise ValueError(f"{len(one)} and {len(other)} frames came; bring both streams to one rate and length first")
     if not 0 <= longest < len(one) - 1:
         raise ValueError(f"longest {longest} leaves fewer than 2 of {len(one)} frames; try {len(one) // 4}")
+    refuse.infinite(one=one, other=other)
     scores = {}
     for lag in range(-longest, longest + 1):
         first = one[max(0, -lag) : len(one) - max(0, lag)]
@@ -59,8 +68,10 @@ def correlation_by_lag(one: Float[Tensor, " F"], other: Float[Tensor, " _"], *, 
     return scores
 
 
+@refuse.misfit
 def clap_f1(score: Float[Tensor, " F"], clap: Bool[Tensor, " F"]) -> float:
     """Call the highest scores claps, as many as there are, and return F1: precision and recall are then equal."""
+    refuse.nan(score=score)  # topk takes NaN for the highest score
     if not clap.any():
         raise ValueError(f"none of {len(clap)} frames claps, so there is nothing to find; record more frames")
     called = torch.zeros_like(clap)
@@ -68,6 +79,7 @@ def clap_f1(score: Float[Tensor, " F"], clap: Bool[Tensor, " F"]) -> float:
     return ((called & clap).sum() / clap.sum()).item()
 
 
+@refuse.misfit
 def find_offset(one: Float[Tensor, " F"], other: Float[Tensor, " _"], *, longest: int) -> int:
     """Return by how many frames `other` is late: the lag of the largest correlation (not of its absolute value)."""
     scores = correlation_by_lag(one, other, longest=longest)

@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from course_lib import refuse
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -51,6 +53,7 @@ class Vocabulary:
             raise ValueError(f"{text!r} does not consist of words of this vocabulary; it holds {' '.join(self.words)}")
         return [self.BOS, *(self._ids[word] for word in words), self.EOS]
 
+    @refuse.misfit
     def encode_batch(self, texts: list[str], *, length: int | None = None) -> Int[Tensor, "B T"]:
         """Encode each text and fill up with <pad> on the right.
 
@@ -67,9 +70,16 @@ class Vocabulary:
             target[: len(row)] = row
         return ids
 
+    @refuse.misfit
     def decode(self, ids: list[int] | Int[Tensor, " T"]) -> str:
-        """Return the text up to the first <eos>, without <pad> and <bos>: the inverse of `encode`."""
+        """Return the text up to the first <eos>, without <pad> and <bos>: the inverse of `encode`.
+
+        ValueError for an id that is no token, such as the -100 of a label that is not to be learnt.
+        """
         numbers = ids.tolist() if isinstance(ids, Tensor) else ids
+        strange = [number for number in numbers if not 0 <= number < len(self)]
+        if strange:
+            raise ValueError(f"id {strange[0]} is no token; this vocabulary has {len(self)}, 0 to {len(self) - 1}")
         end = numbers.index(self.EOS) if self.EOS in numbers else len(numbers)
         return self._join([self.tokens[number] for number in numbers[:end] if number > self.EOS])
 

@@ -26,6 +26,7 @@ from jaxtyping import Float, Int, UInt8
 from scipy.io import wavfile
 from scipy.signal import resample_poly
 
+from course_lib import refuse
 from course_lib.data.catalogue import find, sha256_of
 
 RATE_HZ = 8_000
@@ -90,6 +91,7 @@ class Clips(NamedTuple):
 
     def samples(self, clip: int) -> Float[np.ndarray, " samples"]:
         """Return one clip as float32 amplitudes in [-1, 1]."""
+        refuse.outside(0, len(self.digit) - 1, clip=clip)  # -1 would be no sound at all
         return decode_mu_law(self.codes[self.start[clip] : self.start[clip + 1]])
 
 
@@ -99,6 +101,7 @@ def read_clips(path: Path | None = None) -> Clips:
         return Clips(**{name: file[name] for name in Clips._fields[:-1]}, made_with=str(file["made_with"]))
 
 
+@refuse.misfit
 def decode_mu_law(codes: UInt8[np.ndarray, " samples"]) -> Float[np.ndarray, " samples"]:
     """Turn G.711 mu-law bytes into amplitudes in [-1, 1].
 
@@ -109,8 +112,11 @@ def decode_mu_law(codes: UInt8[np.ndarray, " samples"]) -> Float[np.ndarray, " s
     return (_LEVELS[codes] / np.float32(32768)).astype(np.float32)
 
 
+@refuse.misfit
 def encode_mu_law(samples: Float[np.ndarray, " samples"]) -> UInt8[np.ndarray, " samples"]:
     """Return for every amplitude in [-1, 1] the byte whose level is nearest; beyond the last level, the last."""
+    if np.isnan(samples).any():
+        raise ValueError(f"{np.isnan(samples).sum()} of {samples.size} samples are NaN; find the step that made them")
     middles = (_LEVELS[_BY_LEVEL][1:] + _LEVELS[_BY_LEVEL][:-1]) / 2
     return _BY_LEVEL[np.searchsorted(middles, samples * 32768.0)]
 
