@@ -24,7 +24,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from course_lib.lesson import form, pointers, readme
-from course_lib.lesson.syllabus import lesson_map
+from course_lib.lesson.syllabus import lesson_map, load_lessons
 
 HERE = Path(__file__).resolve().parent
 RECORD = HERE.parent / "datasets" / "recorded" / "lessons.json"
@@ -98,10 +98,14 @@ def _is_current(notebook: NotebookNode) -> bool:
 
 
 def _map_is_current(notebook: NotebookNode) -> bool:
-    """Whether a list of lessons in an output, as the start page has it, still says which lessons exist."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code" and re.search(r"\b(lesson_map|home)\(\)", cell.source):
-            return any(output.get("data", {}).get("text/markdown") == lesson_map() for output in cell.outputs)
+    """Whether outputs, such as the list on the start page, still say which lessons exist and which are planned."""
+    built = {lesson.number for lesson in load_lessons() if lesson.built}
+    for cell in _code(notebook):
+        pages = [output.get("data", {}).get("text/markdown", "") for output in cell.outputs]
+        if any(pointers.called_planned(page) & built for page in pages):
+            return False
+        if re.search(r"\b(lesson_map|home)\(\)", cell.source) and lesson_map() not in pages:
+            return False
     return True
 
 

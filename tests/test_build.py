@@ -77,6 +77,14 @@ def test_a_start_page_that_lists_other_lessons_is_out_of_date(tmp_path):
     assert "[77 ·" in target.read_text(encoding="utf-8") and not build.in_sync(source, target)
 
 
+def test_an_answer_that_calls_a_built_lesson_planned_is_out_of_date(tmp_path):
+    source, target = tmp_path / "95_answer.py", tmp_path / "95_answer.ipynb"
+    page = "Markdown('Practise it: exercise 07.1 fuse, in a lesson not written yet')"
+    source.write_text(f"# %%\nfrom IPython.display import Markdown\n\n{page}\n", encoding="utf-8")
+    build.build(source, target)
+    assert not build.in_sync(source, target)
+
+
 def test_prose_and_folding_run_nothing(built, tmp_path, monkeypatch):
     source, target = tmp_path / "90_builder.py", tmp_path / "90_builder.ipynb"
     source.write_text(LESSON.replace("中文", "words").replace('["solution"]', '["claim"]'), encoding="utf-8")

@@ -62,6 +62,18 @@ def test_a_lesson_that_is_named_is_a_link_or_planned(course, before, after):
     assert pointers.render(cell(after), "02") == cell(after)  # nothing is added twice
 
 
+def test_a_page_that_calls_lessons_planned_names_them():
+    bank = [question for question in load_questions() if question.planned]
+    for question in bank[:20]:
+        expected = {ref.removeprefix("C")[:2] for ref in question.planned}
+        assert pointers.called_planned(answer.as_markdown(question)) == expected
+    terms = [term for term in glossary.load_glossary() if term.lesson in PLANNED]
+    assert {frozenset(pointers.called_planned(glossary.as_markdown(term))) for term in terms} == {
+        frozenset({term.lesson}) for term in terms
+    }
+    assert pointers.called_planned("see claim C07.2 in section 7.9, exercise 07.1 fuse, lesson 29") == set()
+
+
 def test_code_is_left_alone(course):
     assert pointers.render("# %%\nx = 'lesson 01'\n", "02") == "# %%\nx = 'lesson 01'\n"
 

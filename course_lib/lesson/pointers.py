@@ -20,6 +20,14 @@ _MENTION = re.compile(
     r"\[(?P<linked>[Ll]esson) (?P<there>\d\d)\]\((?P<target>[^)]*)\)"
     r"|(?<!\[)\b(?P<plain>[Ll]esson) (?P<here>\d\d)\b(?: \(planned\))?"
 )
+_CALLED_PLANNED = re.compile(
+    r"\b(?:claim C|exercise )(\d\d)\.\w+(?: \w+)?, in a lesson not written yet|\blesson (\d\d) \(planned\)"
+)
+
+
+def called_planned(page: str) -> set[str]:
+    """Numbers of the lessons of which a page of questions or terms says that they are not there yet."""
+    return {"".join(numbers) for numbers in _CALLED_PLANNED.findall(page)}
 
 
 def render(source: str, number: str) -> str:
