@@ -1,7 +1,7 @@
 """The mock interview in a terminal: the same engine and log as in the notebook, line by line.
 
 At every prompt p pauses, n ends the round, e ends the interview, q stops and keeps everything. Ctrl-C, the end of the
-input and a killed terminal keep everything as well.
+input and a killed terminal keep everything as well: notes are on disk line by line, code when its prompt is left.
 """
 
 from argparse import Namespace
@@ -82,31 +82,45 @@ class Terminal:
             self.judged(page, step)
         else:
             if not state.fact.revealed:
-                self.prompt(self.words["think"])
+                if typed := self.prompt(self.words["think"]):
+                    session.draft({"text": typed})
                 session.reveal()
             self.reveal(page)
             session.rate(self.read_marks(page.dimensions))
 
     def judged(self, page: Page, step: str) -> None:
         """A sum or a function, until it is right or handed in."""
-        session, language = self.session, self.language
-        path = self.stub() if step == "code" else None
-        while not session.state.fact.revealed:
-            typed = self.prompt(self.words["code" if path else "sum"].format(path))
-            if typed == "h":
-                session.hand_in()
-            elif path:
-                self.say(self.words["running"])
-                verdict = coding.judge_file(session.material.exercise(session.state.current.item), path)
-                session.run(verdict)
-                self.say(verdict.line)
-                if verdict.passed:
-                    session.hand_in()
+        while not self.session.state.fact.revealed:
+            if step == "code":
+                self.code()
+            elif (typed := self.prompt(self.words["sum"])) == "h":
+                self.session.hand_in()
             else:
-                self.say(session.answer(typed).message[language])
+                self.say(self.session.answer(typed).message[self.language])
         self.reveal(page)
-        self.say(self.view_words["judged"].format(session.judged_mark()))
-        session.go_on_judged()
+        self.say(self.view_words["judged"].format(self.session.judged_mark()))
+        self.session.go_on_judged()
+
+    def code(self) -> None:
+        """Judge what stands in the file; right code, and code that is handed in, ends the exercise."""
+        session, node = self.session, self.session.state.current
+        exercise, path = session.material.exercise(node.item), self.stub()
+        empty = coding.stub(exercise).rstrip()
+        try:
+            typed = self.prompt(self.words["code"].format(path))
+        finally:  # also when the learner goes on, ends, or presses Ctrl-C
+            written = path.read_text(encoding="utf-8", errors="replace").rstrip() if path.exists() else ""
+            if written not in ("", empty):
+                session.draft({"code": written}, node)
+        tries = session.state.fact.tries
+        seen = tries[-1].get("code") == written if tries else written == empty
+        if not (typed == "h" and seen):
+            self.say(self.words["running"])
+            verdict = coding.judge_file(exercise, path)
+            session.run(verdict, written)
+            self.say(verdict.line)
+        if typed == "h" or verdict.passed:
+            session.hand_in()
 
     def reveal(self, page: Page) -> None:
         """What a good answer holds, and what it rests on."""
@@ -139,13 +153,14 @@ class Terminal:
             self.say(self.words["bad_project"].format(choice))
         if choice == "t":
             return {"project": TINY_VLM}
-        form = {}
+        form = {name: before.get(name, "") for name in FIELDS}
         for name in FIELDS:
             title, hint = (text[self.language] for text in field(name))
-            known = f" [{before[name]}]" if before.get(name) else ""
-            form[name] = self.ask(f"{title} ({hint}){known}: ").strip() or before.get(name, "")
+            known = f" [{form[name]}]" if form[name] else ""
+            form[name] = self.ask(f"{title} ({hint}){known}: ").strip() or form[name]
             while name == "what" and not form[name]:
                 form[name] = self.ask(f"{title} ({hint}): ").strip()
+            self.session.draft(dict(form))
         return form
 
     def stub(self) -> Path:
