@@ -8,8 +8,9 @@ The program stays the same; only its start differs:
     two nodes    torchrun --nnodes 2 --nproc-per-node 8 --rdzv-backend c10d --rdzv-endpoint FIRST_NODE:29500 \
                      -m course_lib.cli train vit --steps 1000 --run-dir /on/a/disk/both/see --resume
     a worker that may die: give torchrun --max-restarts 3 and the program --run-dir DIR --resume; the agent starts all
-    workers anew and they go on from the last checkpoint. Set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for it: in the shared
-    store of torch 2.13 the new workers find the addresses of the dead ones.
+    workers anew and they go on from the last checkpoint, with DDP and FSDP2, with --standalone, --master-port and
+    --rdzv-backend c10d. On several nodes use c10d and set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1: in the store that torch
+    2.13 keeps over the restarts the new workers would find the addresses of the dead ones.
     Slurm        #SBATCH --nodes=2 --ntasks-per-node=1 --gpus-per-node=8 --cpus-per-task=64
                  first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
                  srun torchrun --nnodes "$SLURM_NNODES" --nproc-per-node 8 --rdzv-id "$SLURM_JOB_ID" \
@@ -62,11 +63,24 @@ def process_group(device: str = "auto") -> Iterator[Runtime]:
     on_card = runtime.device.type == "cuda"
     if on_card:
         torch.cuda.set_device(runtime.device)
-    dist.init_process_group("nccl" if on_card else "gloo", device_id=runtime.device if on_card else None)
+    store, rank, size = next(dist.rendezvous("env://"))
+    backend, card = ("nccl", runtime.device) if on_card else ("gloo", None)
+    dist.init_process_group(backend, store=_of_this_life(store), rank=rank, world_size=size, device_id=card)
     try:
         yield runtime
     finally:
         dist.destroy_process_group()
+
+
+def _of_this_life(store: dist.Store) -> dist.Store:
+    """A part of torchrun's store that no earlier life of the workers has written in.
+
+    torchrun keeps one store over all restarts, and torch 2.13 no longer sets their entries apart: new workers would
+    find the addresses of dead ones. Nodes may count restarts differently: several must take a new store for each life.
+    """
+    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":
+        return store
+    return dist.PrefixStore(f"life {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
 
 
 def parallel(model: nn.Module, shard: bool, dtype: torch.dtype) -> nn.Module:
