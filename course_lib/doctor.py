@@ -53,9 +53,10 @@ def examine() -> Iterator[Finding]:
 
 def run() -> int:
     """Print every finding; return 1 if one needs fixing."""
-    healthy = True
+    healthy, encoding = True, sys.stdout.encoding or "utf-8"
     for finding in examine():
-        print(finding, flush=True)
+        text = str(finding).encode(encoding, "backslashreplace").decode(encoding)  # paths hold any letter
+        print(text, flush=True)
         healthy = healthy and finding.ok
     return 0 if healthy else 1
 
@@ -110,20 +111,21 @@ def _torchvision() -> Iterator[Finding]:
     """
     from course_lib.compat import ensure_torchvision, try_operators
 
-    version = metadata.version("torchvision")
+    try:
+        version, torch = metadata.version("torchvision"), metadata.version("torch").split("+")[0]
+    except metadata.PackageNotFoundError:
+        return  # named among the packages
     wanted = {need.replace(" ", "") for need in metadata.requires("torchvision") or ()}
-    torch = metadata.version("torch").split("+")[0]
-    if wanted.isdisjoint({f"torch=={torch}", f"torch(=={torch})"}):
-        try:
-            state = ensure_torchvision()
-        except (ImportError, OSError, RuntimeError) as error:
-            yield Finding(False, f"torchvision {version} does not import beside torch {torch}: {error}", _REINSTALL)
-            return
-        yield Finding(True, f"torchvision {version} was made for another torch than {torch}", state.reason)
-        return
-    trouble = try_operators()
-    how = "matches torch" if trouble is None else f"works without its compiled operators ({trouble})"
-    yield Finding(True, f"torchvision {version} {how}")
+    try:
+        if wanted.isdisjoint({f"torch=={torch}", f"torch(=={torch})"}):
+            reason = ensure_torchvision().reason
+            yield Finding(True, f"torchvision {version} was made for another torch than {torch}", reason)
+        else:
+            trouble = try_operators()
+            how = "matches torch" if trouble is None else f"works without its compiled operators ({trouble})"
+            yield Finding(True, f"torchvision {version} {how}")
+    except (ImportError, OSError, RuntimeError) as error:
+        yield Finding(False, f"torchvision {version} does not import beside torch {torch}: {error}", _REINSTALL)
 
 
 def _memory() -> Iterator[Finding]:
@@ -166,7 +168,7 @@ def _edited(root: Path, texts: set[str]) -> list[str]:
     """Those of the texts that differ from the last commit; none where there is no git or no clone to ask."""
     command = ["git", "-C", str(root), "diff", "--name-only", "-z", "--relative=datasets", "HEAD", "--", "datasets"]
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=10)
+        ended = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", errors="replace", timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return []
     return sorted(texts & set(ended.stdout.split("\0")))

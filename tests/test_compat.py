@@ -83,3 +83,18 @@ def test_operators_are_tried_without_importing_torchvision():
     )
     assert result.returncode == 0, result.stderr
     assert (result.stdout.strip() == "None") == torchvision_is_matched()
+
+
+@pytest.mark.parametrize("kept, found", [("[1]", "None"), ("[0]", "nms keeps boxes [0] of two equal ones")])
+def test_operators_that_load_are_run(kept, found):
+    """With an operator of our own in the place of the compiled one, since the pair here may not fit."""
+    result = run(
+        "import torch\n"
+        "torch.ops.load_library = lambda path: None\n"
+        "library = torch.library.Library('torchvision', 'FRAGMENT')\n"
+        "library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')\n"
+        f"library.impl('nms', lambda boxes, scores, threshold: torch.tensor({kept}), 'CPU')\n"
+        "from course_lib.compat import try_operators; print(try_operators())"
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(found)

@@ -1,5 +1,6 @@
 """The doctor names what is wrong with what to do about it, and outlives whatever is broken."""
 
+import io
 import json
 import shutil
 import subprocess
@@ -171,6 +172,36 @@ def test_a_torchvision_made_for_another_torch_is_tried_in_full(monkeypatch):
     monkeypatch.setattr(compat, "ensure_torchvision", fails)
     (finding,) = doctor._torchvision()
     assert not finding.ok and "operator torchvision::nms" in finding.what and "pip install" in finding.remedy
+
+
+@pytest.mark.parametrize("error", ["ImportError('DLL load failed')", "OSError('libtorch_cpu.so: cannot open')"])
+def test_a_torch_that_does_not_import_is_named_once_for_each_of_the_pair(tmp_path, error):
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text(f"raise {error}\n", encoding="utf-8")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from course_lib import doctor; sys.exit(doctor.run())"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=180)
+    assert result.returncode == 1 and result.stderr == ""
+    broken = [line for line in result.stdout.splitlines() if line.startswith("FIX")]
+    assert len(broken) == 2 and broken[0].startswith("FIX  torch does not import: ")
+    assert "does not import beside torch" in broken[1]
+    assert "OK   data: " in result.stdout
+
+
+def test_a_torchvision_that_is_not_installed_is_named_among_the_packages(monkeypatch):
+    def version(name):
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert list(doctor._torchvision()) == []
+    assert "torchvision is missing" in {finding.what for finding in doctor._packages()}
+
+
+def test_a_terminal_that_lacks_letters_stops_no_report(monkeypatch):
+    monkeypatch.setattr(doctor, "examine", lambda: [Finding(True, "a file of 2026: 复习/é.sqlite3", "note")])
+    written = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", written)
+    assert doctor.run() == 0
+    assert b"NOTE a file of 2026: \\u590d\\u4e60/\\xe9.sqlite3" in written.buffer.getvalue()
 
 
 def test_the_doctor_runs_here_and_imports_nothing_heavy_but_torch():

@@ -44,7 +44,8 @@ def load_coco_captions(
 
     split: "val2017", "train2017", "val2014" or "train2014"; the test sets have no published captions.
     leave_out_missing: True drops images that are not in the folder, for those who fetched a part; False refuses.
-    Empty captions are left out and counted in a warning; an image or a file name that is listed twice is refused.
+    Empty captions are left out and counted in a warning; an image or a file name that is listed twice is refused, and
+    an image that is a link out of `folder`. The folder of images itself may be a link, to a larger disk.
     Format: https://cocodataset.org/#format-data; Chen et al. (2015), arXiv:1504.00325.
     """
     folder = Path(folder).expanduser()
