@@ -58,7 +58,7 @@ def quietly(run: Callable[[], int]) -> int:
         try:
             return run()
         finally:
-            sys.stdout.flush()  # or the interpreter would find out at its end, too late for a word
+            print(end="", flush=True)  # or the interpreter would find out at its end, too late for a word
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 
-from course_lib import cli
+from course_lib import cli, cli_interview
+from course_lib.interview import plan, record
+from course_lib.learner import clock
+from course_lib.learner.store import ReviewStore
 
 HUGE = "9" * 30
 WRONG = [
@@ -115,6 +119,38 @@ def test_a_store_that_cannot_be_used_is_one_line_and_status_1(tmp_path, monkeypa
         assert said.count("\n") == 1 and said.startswith("cannot keep reviews in"), said
 
 
+class WrongClock(datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return datetime(9999, 12, 31, 23, 59, tzinfo=tz)
+
+
+def test_a_clock_in_the_year_9999_is_said_in_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    monkeypatch.setattr(clock, "datetime", WrongClock)
+    for verb in ("drill", "drill --days 14", "progress", "mock"):
+        assert cli.main(verb.split()) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and said.startswith("the clock says 9999-12-31 23:59"), said
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59+00:00", "2026-03-01T09:00:00", "yesterday"])
+def test_a_foreign_time_in_the_store_is_said_and_the_verbs_go_on(at, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COURSE_DATA", str(tmp_path))
+    monkeypatch.setattr("builtins.input", lambda _: "q")
+    ReviewStore()._append("reviews", [("Q004", 3, at, 1.0)])
+    for verb in ("drill", "drill --days 14", "progress", "mock"):
+        assert cli.main(verb.split()) == 0
+        out, err = capsys.readouterr()
+        assert ("1 of 1 rows of reviews" in out and repr(at) in out) or verb == "mock"
+        assert err == ""
+
+
+def test_the_bounds_of_the_command_line_are_those_of_the_plan():
+    assert (cli_interview.MOST_DAYS, cli_interview.MOST_MINUTES) == (plan.MOST_DAYS, plan.MOST_MINUTES)
+    assert (tuple(record.LANGUAGES), record.DEPTHS) == (cli_interview.LANGUAGES, cli_interview.DEPTHS)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="no SIGPIPE on Windows")
 @pytest.mark.parametrize(
     "call",
@@ -145,6 +181,20 @@ def test_a_reader_who_has_gone_gets_no_traceback(call, tmp_path):
     os.close(writing)
     assert done.stderr == ""
     assert done.returncode == 141 or "--help" in call  # which argparse gives up writing without a word
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a POSIX shell")
+@pytest.mark.parametrize("closed", ["<&-", ">&-"])
+def test_closed_input_or_output_is_no_traceback(closed, tmp_path):
+    done = subprocess.run(
+        ["sh", "-c", f'exec "{sys.executable}" -m course_lib.cli drill --lesson 07 {closed}'],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "COURSE_DATA": str(tmp_path)},
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_ctrl_c_ends_any_verb_without_a_traceback(monkeypatch, capsys):

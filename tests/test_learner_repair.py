@@ -1,11 +1,13 @@
 """Repair loses nothing: killed at every line, interrupted and finished by another kernel, never beside a writer."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
@@ -166,3 +168,38 @@ def test_a_full_disk_during_the_repair_leaves_everything_as_it_was(tmp_path, mon
     assert (damaged / FILE).exists() and damaged_files(damaged) == []
     assert len((damaged / FILE).read_bytes()) >= len(before[FILE])
     assert ReviewStore(damaged).reviews()[-1] == reviews(401)[-1]
+
+
+def damage_an_index(path):
+    """Garbage in a page that holds no row, so that every row can be read again."""
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            query = "SELECT rootpage FROM sqlite_master WHERE name = 'sqlite_autoindex_mock_events_1'"
+            ((page,),) = connection.execute(query).fetchall()
+    except sqlite3.Error:
+        return  # it is being repaired just now
+    with path.open("r+b") as file:
+        file.seek((page - 1) * PAGE)
+        file.write(b"\xee" * PAGE)
+
+
+def _practise(folder, kernel):
+    for number in range(25):
+        ReviewStore(folder).add(Review(f"{kernel}-{number}", 3, START + timedelta(minutes=number)))
+
+
+def test_kernels_that_rate_while_others_repair_lose_no_rating(tmp_path):
+    damage_an_index(ReviewStore(tmp_path).path)
+    spawn = multiprocessing.get_context("spawn")
+    kernels = [spawn.Process(target=_practise, args=(tmp_path, number)) for number in range(3)]
+    for kernel in kernels:
+        kernel.start()
+    while any(kernel.is_alive() for kernel in kernels):
+        time.sleep(0.3)
+        damage_an_index(tmp_path / FILE)
+    for kernel in kernels:
+        kernel.join()
+    assert [kernel.exitcode for kernel in kernels] == [0, 0, 0]
+    rated = sorted(each.question for each in ReviewStore(tmp_path).reviews())
+    assert rated == sorted(f"{kernel}-{number}" for kernel in range(3) for number in range(25))
+    assert damaged_files(tmp_path)

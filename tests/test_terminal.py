@@ -10,6 +10,8 @@ import pytest
 from course_lib.interview import terminal
 from course_lib.interview.terminal import Screen
 
+WIPED = f"\r{' ' * 32}\r"
+
 
 class Keyboard:
     """A terminal of 30 x 8 whose keys are pressed beforehand; remembers how many lines stood before each key."""
@@ -36,7 +38,7 @@ def test_long_text_waits_whenever_the_screen_is_full(monkeypatch, capsys):
     for number in range(17):
         screen.say(f"line {number}")
     assert screen.key("mark: ") == "3"
-    pages = [each.replace("\r\x1b[K", "") for each in keyboard.seen]
+    pages = [each.replace(WIPED, "") for each in keyboard.seen]
     assert [each.count("line ") for each in pages] == [7, 7, 3]  # 8 lines, one for the prompt
     assert pages[0].endswith("-- more: Space, to the end: q --") and pages[2].endswith("mark: ")
     assert "".join(pages).split("line ")[1:][0].startswith("0")
@@ -67,7 +69,7 @@ def test_ctrl_c_in_the_middle_of_a_page_goes_to_the_caller(monkeypatch, capsys):
     Keyboard(monkeypatch, capsys, KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         Screen().say("x\n" * 20)
-    assert capsys.readouterr().out.endswith("\r\x1b[K")  # the line that asked for a key is gone
+    assert capsys.readouterr().out.endswith(WIPED)  # the line that asked for a key is gone
 
 
 def test_in_a_pipe_text_is_as_it_is_and_answers_are_lines(monkeypatch, capsys):

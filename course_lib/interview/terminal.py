@@ -7,6 +7,8 @@ import os
 import shutil
 import sys
 
+from wcwidth import width
+
 from course_lib.interview.folding import fold
 
 WIDEST = 100
@@ -20,7 +22,7 @@ class Screen:
 
     def __init__(self, language: str = "en") -> None:
         self.more = MORE[language]
-        self.live = sys.stdin.isatty() and sys.stdout.isatty()
+        self.live = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
         self._rows = 0  # lines since the learner last pressed a key
         self._rest = False  # whether the learner wants the rest without a stop
 
@@ -43,6 +45,8 @@ class Screen:
 
     def ask(self, prompt: str) -> str:
         """A line; EOFError at the end of the input, KeyboardInterrupt for Ctrl-C."""
+        if sys.stdin is None or sys.stdout is None:  # started with one of them closed
+            raise EOFError
         line = input(self._last_line(prompt))
         self._rows, self._rest = 0, False
         return line
@@ -72,7 +76,7 @@ class Screen:
         try:
             self._rest = read_key() == "q"
         finally:
-            print("\r\x1b[K", end="", flush=True)  # the line makes room for the text
+            print(f"\r{' ' * width(self.more)}\r", end="", flush=True)  # the line makes room for the text
         self._rows = 0
 
 

@@ -10,13 +10,13 @@ LARGEST = 1 << 30  # bytes; a review takes about 50, so a larger size in a heade
 
 
 def find_damage(path: Path) -> str:
-    """What SQLite says is wrong with the file; empty for a sound one and for none."""
+    """What SQLite says is wrong with the file, in one line; empty for a sound one and for none."""
     if not path.is_file():
         return ""
     try:
         with closing(sqlite3.connect(path, timeout=10.0)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            return "" if found == "ok" else str(found)
+            return "" if found == "ok" else " ".join(str(found).split())
     except sqlite3.OperationalError:
         raise  # locked or not readable, which is not damage
     except sqlite3.DatabaseError as error:
