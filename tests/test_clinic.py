@@ -245,11 +245,6 @@ def with_line(new, number="03", old="logits = model(ids)\n    return"):
     return desk.source(number).replace(old, new + "\n    return")
 
 
-def test_an_endless_loop_costs_its_process_alone():
-    line = desk.verdict("03", with_line("while True: pass"), seconds=2.0)
-    assert line.startswith("✗ clinic 03  still running after 2 seconds")
-
-
 def test_an_exit_becomes_advice(capsys):
     assert "does the program call exit?" in desk.verdict("03", with_line("import os; os._exit(0)"))
     desk.check_repair("03", with_line('print("{}"); raise SystemExit(0)'))

@@ -1,16 +1,16 @@
-"""The process in which a program of the clinic runs: text on standard input, one JSON answer after a record separator.
+"""The process in which a program of the clinic runs; `desk` starts it.
 
 python -m course_lib.clinic.child run 03        the report of `run()`
 python -m course_lib.clinic.child judge 03      the verdict
 """
 
-import json
 import sys
 from typing import Any
 
 import torch
 
 from course_lib.clinic.judge import describe, judge, load
+from course_lib.clinic.process import Question
 from course_lib.clinic.ward import find_case
 
 
@@ -27,6 +27,5 @@ def answer(task: str, number: str, text: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    sys.stdin.reconfigure(encoding="utf-8")
-    found = answer(sys.argv[1], sys.argv[2], sys.stdin.read())
-    print("\x1e" + json.dumps(found))
+    question = Question()
+    question.reply(answer(sys.argv[1], sys.argv[2], question.text))

@@ -5,16 +5,12 @@
     check_repair("03", repaired)       text, a path, or functions that replace those of the program
     clinic_hint("03", level=1)
 
-Programs and repairs run in a process of their own with a time limit: an endless loop, a crash or a call of `exit` costs
-nothing but that process.
+Programs and repairs run in a process of their own with limits (process.py): an endless loop, a crash or a call of
+`exit` costs nothing but that process. `seconds` is computing time, not time on the clock.
 """
 
 import ast
 import inspect
-import json
-import os
-import subprocess
-import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -23,15 +19,10 @@ from typing import Any
 from IPython.display import Markdown, display
 
 from course_lib.clinic.case import Case, edited
+from course_lib.clinic.process import SECONDS, run_module
 from course_lib.clinic.ward import CASES, find_case
 from course_lib.lesson.figures import COLOURS
 from course_lib.lesson.figures import show as show_figure
-
-SECONDS = 30.0
-"""Time limit of a run; the programs take 1 to 4 seconds, most of it for importing torch."""
-
-ROOT = Path(__file__).resolve().parents[2]
-"""Where `python -m course_lib...` finds this package, installed or not."""
 
 Repair = str | Path | Callable
 
@@ -142,19 +133,7 @@ def _spliced(text: str, new: str, name: str) -> str:
 
 def _child(task: str, case: Case, text: str, seconds: float) -> dict[str, Any]:
     """Run `task` in another process: {"line": ...}, {"report": {...}} or {"error": ...}."""
-    command = [sys.executable, "-m", "course_lib.clinic.child", task, case.number]
-    quiet = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
-    try:
-        done = subprocess.run(
-            command, input=text, cwd=ROOT, env=quiet, capture_output=True, text=True, encoding="utf-8", timeout=seconds
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"still running after {seconds:g} seconds: does a loop wait for something that never comes?"}
-    last = done.stdout.rpartition("\x1e")[2]  # a record separator stands before the answer, after all that was printed
-    if done.returncode != 0 or not last.startswith("{"):
-        trouble = done.stderr.strip().rpartition("\n")[2] or f"exit code {done.returncode}"
-        return {"error": f"the process ended before its tests did ({trouble}): does the program call exit?"}
-    return json.loads(last)
+    return run_module("course_lib.clinic.child", [task, case.number], text, seconds)
 
 
 def _curve(name: str, values: list[float]) -> Any:

@@ -1,6 +1,6 @@
 """Judge a repair: look for silencing, run the program, put it through the case's stages. Never raises.
 
-This runs the learner's code in the process that calls it; `desk` calls it in a process of its own, with a time limit.
+This runs the learner's code in the process that calls it; `desk` calls it in a process of its own, with limits.
 """
 
 import ast
@@ -67,6 +67,8 @@ def describe(error: BaseException, file: str) -> str:
     """The error in a line, with the program's own line number where there is one."""
     own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     where = f" (line {own[-1]})" if own else ""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return f"your program asked for more memory than there is for it{where}: how large is what it makes there?"
     message = re.sub(r" \([^()]*[/\\][^()]*\)", "", str(error).partition("\n")[0])  # a path of this machine
     return f"your program raised {type(error).__name__}{where}: {message}"
 
