@@ -1,6 +1,7 @@
 # Two commands do all the set-up:   make lab   (study)      make test   (check everything)
 #
 #   make lab PORT=8890        another port             make lab TORCH=cpu     CPU-only torch on Linux, 0.2 GB not 3
+#   make lab COURSE_LESSONS=~/lessons                 your copies in another folder than my-lessons/
 #   make lesson L=07          build one lesson         make doctor            is this machine ready?
 
 PYTHON ?= python3

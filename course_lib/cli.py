@@ -6,6 +6,7 @@ from typing import Any
 
 from course_lib.cli_call import Parser, quietly, whole
 from course_lib.cli_interview import add_interview_parsers
+from course_lib.cli_lessons import add_lesson_parsers
 from course_lib.cli_train import add_train_parser
 
 
@@ -19,12 +20,10 @@ def _run(argv: list[str] | None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     verbs.add_parser("doctor", help="is this machine ready, and if not, what to do").set_defaults(run=_doctor)
     verbs.add_parser("lessons", help="list the lessons, planned ones marked").set_defaults(run=_lessons)
+    add_lesson_parsers(verbs)
     add_train_parser(verbs)
     add_interview_parsers(verbs)
     _add_arithmetic_parser(verbs)
-    lab = verbs.add_parser("lab", help="open JupyterLab on the start page")
-    lab.add_argument("--port", type=int, help="use this port or fail; without it Jupyter takes the next free one")
-    lab.set_defaults(run=_lab)
     args = parser.parse_args(argv)
     return args.run(args)
 
@@ -61,12 +60,6 @@ def _doctor(_args: argparse.Namespace) -> int:
     from course_lib import doctor
 
     return doctor.run()
-
-
-def _lab(args: argparse.Namespace) -> int:
-    from course_lib import lab
-
-    return lab.run(args.port)
 
 
 def _lessons(_args: argparse.Namespace) -> int:

@@ -1,17 +1,50 @@
-"""`course lab`: open JupyterLab on the start page, also as root and on a machine without a display."""
+"""`course lab`: open JupyterLab on the learner's copies, also as root and on a machine without a display."""
 
+import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from course_lib.lesson.syllabus import ROOT
+from course_lib.copies.folder import Folder, choose
+from course_lib.copies.notebook import write_bytes
+from course_lib.copies.update import update
 
-START = "/lab/tree/notebooks/00_start_here.ipynb"
+START = "/lab/tree/00_start_here.ipynb"
+JUPYTER = Path(__file__).resolve().parent / "jupyter"
+"""Ours for JupyterLab: overrides.json (settings), workspace.json (the first layout), custom/custom.css."""
+HIDDEN = ["figures", "__pycache__", "*~", ".DS_Store"]
+"""What the file list leaves out; lessons show their figures all the same."""
 
 
-def arguments(port: int | None, environment: Mapping[str, str], *, platform: str, root_user: bool) -> list[str]:
+def run(lessons: str | None, port: int | None) -> int:
+    """Bring the copies up to date and replace this process with JupyterLab, so that Ctrl-C reaches it directly.
+
+    Raises:
+        ValueError: the copies cannot lie there.
+        OSError: the folder cannot be written.
+    """
+    folder = choose(lessons, os.environ)
+    for line in update(folder):
+        print(line, flush=True)
+    lay_out(folder)
+    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    command = arguments(folder, port, os.environ, platform=sys.platform, root_user=is_root)
+    if sys.platform == "win32":  # os.execv returns control to the shell at once there
+        import subprocess
+
+        return subprocess.run(command).returncode
+    os.execv(command[0], command)
+
+
+def arguments(
+    folder: Folder, port: int | None, environment: Mapping[str, str], *, platform: str, root_user: bool
+) -> list[str]:
     """The `jupyter lab` command line. The token stays on: anyone on the machine could otherwise run code as you."""
-    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={ROOT}", f"--LabApp.default_url={START}"]
+    command = [sys.executable, "-m", "jupyter", "lab", f"--ServerApp.root_dir={folder.path}"]
+    command.append(f"--LabApp.default_url={START}")
+    command += [f"--{name}={value}" for name, value in configuration(folder).items()]
     if port is not None:
         command += [f"--port={port}", "--ServerApp.port_retries=0"]  # a port that was asked for is used or refused
     if root_user:
@@ -21,12 +54,45 @@ def arguments(port: int | None, environment: Mapping[str, str], *, platform: str
     return command
 
 
-def run(port: int | None) -> int:
-    """Replace this process with JupyterLab, so that Ctrl-C reaches it directly."""
-    is_root = hasattr(os, "geteuid") and os.geteuid() == 0
-    command = arguments(port, os.environ, platform=sys.platform, root_user=is_root)
-    if sys.platform == "win32":  # os.execv returns control to the shell at once there
-        import subprocess
+def configuration(folder: Folder) -> dict[str, Any]:
+    """{trait: value}: what makes a Jupyter server the course's, wherever its files are.
 
-        return subprocess.run(command).returncode
-    os.execv(command[0], command)
+    Settings that a learner chose (theme, shortcuts) stay in their Jupyter folder and win over ours. Which tabs are open
+    is kept in the folder of the lessons, apart from their other work.
+    """
+    return {
+        "LabApp.app_settings_dir": str(JUPYTER),
+        "LabApp.workspaces_dir": str(folder.hidden / "workspaces"),
+        "LabApp.custom_css": True,
+        "ServerApp.jpserver_extensions": {__name__: True},
+        "ContentsManager.hide_globs": HIDDEN,
+        "ContentsManager.pre_save_hook": "course_lib.lesson.live.drop_widget_views",
+    }
+
+
+def write_configuration(folder: Folder, path: Path) -> None:
+    """The same as a file jupyter_server_config.json, for a server that somebody else starts: Binder, a JupyterHub.
+
+    Raises:
+        ValueError: there is such a file already, and it says something else.
+    """
+    sections: dict[str, dict[str, Any]] = {}
+    for name, value in configuration(folder).items():
+        section, trait = name.split(".")
+        sections.setdefault(section, {})[trait] = value
+    content = f"{json.dumps(sections, indent=2)}\n".encode()
+    if path.exists() and path.read_bytes() != content:
+        raise ValueError(f"{path} exists and is not the course's; name another file, and add its lines to yours")
+    write_bytes(content, path)
+
+
+def lay_out(folder: Folder) -> None:
+    """The first time, the table of contents is open beside the lesson; later, what the learner left open."""
+    workspace = folder.hidden / "workspaces" / "default-37a8.jupyterlab-workspace"  # as JupyterLab names "default"
+    if not workspace.exists():
+        write_bytes((JUPYTER / "workspace.json").read_bytes(), workspace)
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    """Jupyter's server calls this: let JupyterLab find our custom.css."""
+    server.web_app.settings["static_custom_path"].insert(0, str(JUPYTER / "custom"))

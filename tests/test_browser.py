@@ -1,7 +1,7 @@
 """A learner's first minutes in headless Chromium: start page, its link to lesson 07, explorer, exercise, questions.
 
-One JupyterLab server and one page serve the whole file. JupyterLab runs on a copy of notebooks/, because it saves what
-it opens. Waits are long and end as soon as the state is there: a busy machine makes the test slow, not red.
+One JupyterLab server and one page serve the whole file, on a learner's folder as `course lab` makes it. Waits are long
+and end as soon as the state is there: a busy machine makes the test slow, not red.
 """
 
 import os
@@ -12,12 +12,15 @@ import socket
 import subprocess
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 from course_lib import lab
+from course_lib.copies.folder import Folder
+from course_lib.copies.update import update
 from course_lib.interview.questions import load_questions
 from course_lib.interview.record import DEPTHS
 
@@ -48,26 +51,33 @@ playwright.expect.set_options(timeout=PATIENCE * SECONDS)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """The address, token included, of a JupyterLab that `course lab` would start, on a copy of the notebooks."""
+    """The address, token included, of a JupyterLab that `course lab` would start."""
     home = tmp_path_factory.mktemp("lab")
-    shutil.copytree(ROOT / "notebooks", home / "notebooks", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    with _serving(home) as (address, token):
+        yield f"{address}/?token={token}"
+
+
+@contextmanager
+def _serving(home, **environment):
+    """Address and token of a JupyterLab on the learner's folder home/my-lessons, which is brought up to date first."""
+    folder = Folder(home / "my-lessons")
+    update(folder)
+    lab.lay_out(folder)
     port, token = _free_port(), secrets.token_hex(16)
-    with pytest.MonkeyPatch.context() as patch, open(home / "lab.log", "w") as log:
-        patch.setattr(lab, "ROOT", home)
-        _decline_news(home)
-        command = _command(port, token)
-        process = subprocess.Popen(command, env=_environment(home), stdout=log, stderr=subprocess.STDOUT, cwd=home)
+    with open(home / "lab.log", "w") as log:
+        command, variables = _command(folder, port, token), _environment(home) | environment
+        process = subprocess.Popen(command, env=variables, stdout=log, stderr=subprocess.STDOUT, cwd=home)
         try:
             _wait_until_it_answers(process, f"http://127.0.0.1:{port}/api/status?token={token}", home / "lab.log")
-            yield f"http://127.0.0.1:{port}/?token={token}"
+            yield f"http://127.0.0.1:{port}", token
         finally:
             _end(process)
 
 
-def _command(port, token):
+def _command(folder, port, token):
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     return [
-        *lab.arguments(port, {}, platform="linux", root_user=is_root),  # no display: never opens a real browser
+        *lab.arguments(folder, port, {}, platform="linux", root_user=is_root),  # no display: opens no real browser
         f"--IdentityProvider.token={token}",
         "--LabApp.expose_app_in_browser=True",  # lets the test read execution counts and outputs
     ]
@@ -79,13 +89,6 @@ def _environment(home):
     ours |= {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}  # python3: this interpreter
     ours |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COURSE_DATA": str(home / "data")}
     return {name: value for name, value in os.environ.items() if name != "COURSE_STATIC"} | ours
-
-
-def _decline_news(home):
-    """Answer JupyterLab's question about its news, which stands over the notebook at the first start."""
-    settings = home / "config/lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-    settings.parent.mkdir(parents=True)
-    settings.write_text('{"fetchNews": "false", "checkForUpdates": false}')
 
 
 def _free_port():
@@ -104,6 +107,14 @@ def _wait_until_it_answers(process, url, log):
                 break
             time.sleep(0.25)
     pytest.fail(f"JupyterLab did not answer within {PATIENCE} s; the end of its log:\n{log.read_text()[-2000:]}")
+
+
+def _wait_for(condition):
+    for _ in range(4 * PATIENCE):
+        if condition():
+            return
+        time.sleep(0.25)
+    pytest.fail(f"{condition} did not come true within {PATIENCE} s")
 
 
 def _end(process):
@@ -152,7 +163,7 @@ class Notebook:
         """Wait until it is open, in front, and its kernel is ready."""
         self.page = page
         page.wait_for_function(
-            """name => window.jupyterapp?.shell.currentWidget?.context?.path === `notebooks/${name}`
+            """name => window.jupyterapp?.shell.currentWidget?.context?.path === name
                 && jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === "idle" """,
             arg=name,
         )

@@ -1,18 +1,14 @@
 """A learner in headless Chromium drills, begins a mock interview, restarts the kernel, and finds everything in place.
 
-The server, its flags and its clean end are those of test_browser.py; the notebook is a scratch one beside no lesson.
+Server, flags and clean end are those of test_browser.py; the notebook is a scratch one among the learner's lessons.
 """
 
 import json
 import re
-import secrets
-import shutil
-import subprocess
 
 import pytest
 import test_browser as browser
 
-from course_lib import lab
 from course_lib.interview.drill import choose_questions
 from course_lib.interview.schedule import by_priority, cards_of
 from course_lib.learner.store import ReviewStore
@@ -26,7 +22,7 @@ CELLS = (
     "from course_lib.interview.progress import progress\nprogress()",
     "from course_lib.interview.mock import mock\nmock(30, seed=1, language='zh')",
 )
-SCRATCH = f"[...jupyterapp.shell.widgets('main')].find(tab => tab.context?.path === 'notebooks/{NAME}')"
+SCRATCH = f"[...jupyterapp.shell.widgets('main')].find(tab => tab.context?.path === '{NAME}')"
 ATTEMPTS = 6
 FRONT = ".jp-NotebookPanel:not(.lm-mod-hidden)"  # the tab that is seen
 CELL = f"{FRONT} .jp-CodeCell"
@@ -45,8 +41,7 @@ def data(tmp_path_factory):
 def page(tmp_path_factory, data):
     """JupyterLab with the scratch notebook open and a kernel ready."""
     home = tmp_path_factory.mktemp("lab")
-    (home / "notebooks").mkdir()
-    shutil.copy(browser.ROOT / "notebooks" / LESSON, home / "notebooks" / LESSON)
+    (home / "my-lessons").mkdir()
     cells = [
         {
             "cell_type": "code",
@@ -60,28 +55,18 @@ def page(tmp_path_factory, data):
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     content = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    (home / "notebooks" / NAME).write_text(json.dumps(content))
-    port, token = browser._free_port(), secrets.token_hex(16)
-    address = f"http://127.0.0.1:{port}"
-    with pytest.MonkeyPatch.context() as patch, open(home / "lab.log", "w") as log:
-        patch.setattr(lab, "ROOT", home)
-        browser._decline_news(home)
-        environment = browser._environment(home) | {"COURSE_DATA": str(data)}
-        command = browser._command(port, token)
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=home)
-        try:
-            status = f"{address}/api/status?token={token}"
-            browser._wait_until_it_answers(process, status, home / "lab.log")
-            with browser.playwright.sync_playwright() as driver:
-                chromium = driver.chromium.launch(executable_path=browser.CHROMIUM, args=browser.FLAGS)
-                page = chromium.new_page(viewport={"width": 1300, "height": 1000})
-                page.set_default_timeout(browser.PATIENCE * browser.SECONDS)
-                page.goto(f"{address}/lab/tree/notebooks/{NAME}?token={token}")
-                page.wait_for_function(IDLE)
-                yield page
-                chromium.close()
-        finally:
-            browser._end(process)
+    (home / "my-lessons" / NAME).write_text(json.dumps(content))
+    with (
+        browser._serving(home, COURSE_DATA=str(data)) as (address, token),
+        browser.playwright.sync_playwright() as driver,
+    ):
+        chromium = driver.chromium.launch(executable_path=browser.CHROMIUM, args=browser.FLAGS)
+        page = chromium.new_page(viewport={"width": 1300, "height": 1000})
+        page.set_default_timeout(browser.PATIENCE * browser.SECONDS)
+        page.goto(f"{address}/lab/tree/{NAME}?token={token}")
+        page.wait_for_function(IDLE)
+        yield page
+        chromium.close()
 
 
 def run_all(page):
@@ -123,7 +108,7 @@ def test_a_claim_opens_its_lesson_beside_the_drill_at_the_heading(page):
     heading = link.get_attribute("href").partition("#")[2].replace("-", " ")
     for attempt in range(ATTEMPTS):
         link.click()
-        page.wait_for_function(f"jupyterapp.shell.currentWidget.context.path === 'notebooks/{LESSON}'")
+        page.wait_for_function(f"jupyterapp.shell.currentWidget.context.path === '{LESSON}'")
         try:
             expect(page.get_by_role("heading", name=heading)).to_be_in_viewport(timeout=5 * browser.SECONDS)
             break

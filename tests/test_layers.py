@@ -17,8 +17,9 @@ LAYERS = [
     ["training", "explain"],
     ["lesson"],
     ["exercises", "clinic"],
-    ["interview"],
-    ["doctor", "lab", "cli_interview", "cli_train"],
+    ["interview", "copies"],
+    ["doctor", "lab"],
+    ["cli_interview", "cli_lessons", "cli_train"],
     ["cli"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

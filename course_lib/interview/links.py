@@ -33,7 +33,7 @@ def served_path(notebook: str) -> str | None:
     except (OSError, ValueError, KeyError):
         return None  # a plain script, or another program's kernel
     beside = Path(os.environ.get("JPY_SESSION_NAME", "")).parent  # the folder of the notebook that is open
-    files = [folder / notebook for folder in (beside, ROOT / "notebooks")]
+    files = [folder / notebook for folder in (beside, Path(root), ROOT / "notebooks")]
     served = [each for each in files if each.is_relative_to(root) and each.is_file()]
     return served[0].relative_to(root).as_posix() if served else None
 

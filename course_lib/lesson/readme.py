@@ -42,7 +42,7 @@ def badges() -> str:
     if not address:
         return ""
     path = address.removeprefix("https://github.com/").strip("/")
-    binder = f"https://mybinder.org/v2/gh/{path}/HEAD?urlpath=lab/tree/notebooks/00_start_here.ipynb"
+    binder = f"https://mybinder.org/v2/gh/{path}/HEAD?urlpath=lab/tree/my-lessons/00_start_here.ipynb"
     return (
         f"[![Open in Binder](https://mybinder.org/badge_logo.svg)]({binder}) "
         f"[![tests]({address}/actions/workflows/ci.yml/badge.svg)]({address}/actions/workflows/ci.yml)\n"
