@@ -127,7 +127,7 @@ def _difference(path: Path, entry: Entry) -> str | None:
     if (size, found) == (entry.bytes, entry.sha256):
         return None
     how = "cut short" if size < entry.bytes else "altered"
-    return f"sha256 {found} in {size:,} bytes, {how}"
+    return f"{how} (sha256 {found} in {size:,} bytes)"
 
 
 def table_damage(folder: Path = DATASETS) -> str | None:
