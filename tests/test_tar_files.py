@@ -114,3 +114,16 @@ def test_headers_that_refer_to_headers_for_ever(tmp_path):
 def test_names_and_links_that_lead_out(tmp_path, name, header, message):
     with pytest.raises(ValueError, match=message):
         list(read_files(archive(tmp_path / "x.tar", (name, b"", header))))
+
+
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE])
+def test_a_long_name_that_claims_terabytes_reserves_no_memory(tmp_path, kind):
+    entry = tarfile.TarInfo("././@LongLink")
+    entry.type, entry.size = kind, 2**43
+    (tmp_path / "x.tar").write_bytes(entry.tobuf(tarfile.GNU_FORMAT) + b"name".ljust(512, b"\0") + bytes(1024))
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="x.tar cannot be read as a tar file"):
+        list(read_files(tmp_path / "x.tar"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2_000_000

@@ -5,6 +5,8 @@ fills a sparse file of 10 kB up to the 6 GB that it claims. Here an archive ends
 file is larger than what is stored of it.
 """
 
+import io
+import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +30,7 @@ def read_files(path: Path) -> Iterator[tuple[str, bytes]]:
     folder, more than MOST_FILES files. Contents carry no checksum in a tar file; see `shard_index`.
     """
     bytes_stored = path.stat().st_size
-    with path.open("rb") as file:
+    with _Stored(io.FileIO(path)) as file:
         file.seek(max(0, bytes_stored - len(END_MARK)))
         if file.read() != END_MARK:  # tarfile itself takes a file without it for whole
             raise ValueError(f"{path} is cut off or no tar file: its end mark is missing; copy it again")
@@ -44,6 +46,14 @@ def read_files(path: Path) -> Iterator[tuple[str, bytes]]:
                 end = entry.offset_data
             last = repr(entry.name)
         _check_end(file, end, path, last)
+
+
+class _Stored(io.BufferedReader):
+    """A file that reserves no more memory than it holds, whatever size a damaged header makes tarfile ask for."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        left = max(0, os.fstat(self.fileno()).st_size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def _told(action: Callable[[], Value], path: Path) -> Value:
