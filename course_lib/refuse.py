@@ -12,7 +12,7 @@ Nothing heavy is imported here, so every room can use it.
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping, Sized
+from collections.abc import Callable, Collection, Mapping, Sized
 from typing import Any, TypeVar
 
 from course_lib.signatures import Form, Several, Sizes, form_of
@@ -100,13 +100,22 @@ def infinite(**tensors: Any) -> None:
         _refuse_where(~value.isfinite(), name, "NaN or infinite; find the step that made them")
 
 
-def outside(low: int | float, high: int | float, **values: Any) -> None:
+def outside(low: int | float, high: int | float, advice: str = "", /, **values: Any) -> None:
     """Refuse numbers, and tensors with numbers, that are not within [low, high]. NaN is within nothing."""
     for name, value in values.items():
+        why = f"not within [{low:g}, {high:g}]{advice and '; '}{advice}"
         if hasattr(value, "isnan"):
-            _refuse_where(~((value >= low) & (value <= high)), name, f"not within [{low:g}, {high:g}]")
+            _refuse_where(~((value >= low) & (value <= high)), name, why)
         elif not low <= value <= high:
-            raise ValueError(f"{name} is {value}; give a number within [{low:g}, {high:g}]")
+            raise ValueError(f"{name} is {value}, {why}")
+
+
+def improbable(**tensors: Any) -> None:
+    """Refuse rows (the last axis) that are no probabilities of classes: 0 or more, with a sum within 0.001 of 1."""
+    for name, value in tensors.items():
+        off = (value.double().sum(dim=-1) - 1).abs()
+        why = "no probabilities, which are 0 or more and sum to 1; try .softmax(-1)"
+        _refuse_where(~((off < 1e-3) & (value >= 0).all(dim=-1)), name, why, "rows")
 
 
 def labels(classes: int, **tensors: Any) -> None:
@@ -116,8 +125,15 @@ def labels(classes: int, **tensors: Any) -> None:
         _refuse_where((value < 0) | (value >= classes), name, f"no class; {fits}")
 
 
-def _refuse_where(wrong: Any, name: str, why: str) -> None:
+def unknown(known: Collection[str], /, **names: str) -> None:
+    """Refuse a name that is none of `known`."""
+    for name, value in names.items():
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}; choose from {', '.join(known)}")
+
+
+def _refuse_where(wrong: Any, name: str, why: str, what: str = "values") -> None:
     """wrong: True at each value that is."""
     if bool(wrong.any()):
         place = ", ".join(str(number) for number in wrong.nonzero()[0].tolist())
-        raise ValueError(f"{int(wrong.sum())} of {wrong.numel()} values of {name}, the first at [{place}], are {why}")
+        raise ValueError(f"{int(wrong.sum())} of {wrong.numel()} {what} of {name}, the first at [{place}], are {why}")

@@ -15,6 +15,12 @@ Sizes = dict[str, Any]
 HOLDS = {"Float": "floating-point numbers", "Int": "integers", "Bool": "True and False", "Num": "numbers"}
 CAST = {"Float": ".float()", "Int": ".long()", "Bool": ".bool()"}
 CONVERT = {"ndarray": "torch.from_numpy", "list": "torch.tensor", "tuple": "torch.tensor"}
+MEND = {
+    "B": "row b of each has to belong to the same example",
+    "D": "an nn.Linear brings vectors to one width",
+    "height": "spread_patches enlarges a map of patches",
+    "K": "each has one number for each of the same classes",
+}
 ANY_RANK = 99
 
 
@@ -54,7 +60,8 @@ class Array:
         if not self.least <= len(shape) <= self.most:
             return False
         for place, axis in self.named:
-            if sizes.setdefault(axis, shape[place]) != shape[place]:
+            size = shape[place]
+            if sizes.setdefault(axis, size) != size:
                 return False
         return self.star is None or sizes.setdefault(self.star, shape[self.several]) == shape[self.several]
 
@@ -77,9 +84,17 @@ class Array:
             return TypeError(f"{name} holds {_name(value.dtype)}, but {taker} takes {holds}, {wanted}{advice}")
         known = [f"{axis} = {_size(sizes[axis])} as in {source[axis]}" for axis in self.axes if axis in source]
         known = f" with {', '.join(known)}" if known else ""
-        mends = [change for change, shape in _changes(came) if self._spans(shape, dict(sizes))]
-        advice = f"; try {name}{mends[0]}" if mends else ""
-        return ValueError(f"{name} has shape {came}, but {taker} takes {wanted}{known}{advice}")
+        return ValueError(
+            f"{name} has shape {came}, but {taker} takes {wanted}{known}{self._advice(name, came, sizes)}"
+        )
+
+    def _advice(self, name: str, shape: tuple[int, ...], sizes: Sizes) -> str:
+        for change, changed in _changes(shape):
+            if self._spans(changed, dict(sizes)):
+                return f"; try {name}{change}"
+        ranks = self.least <= len(shape) <= self.most
+        odd = [axis for place, axis in self.named if ranks and axis in sizes and sizes[axis] != shape[place]]
+        return f"; {MEND[odd[0]]}" if odd and odd[0] in MEND else ""
 
 
 class Several:
@@ -87,7 +102,7 @@ class Several:
 
     def __init__(self, inner: "Form | None", others: tuple) -> None:
         self.inner, self.others = inner, others
-        self.axes = [] if inner is None else inner.axes
+        self.axes = () if inner is None else inner.axes
 
     def fits(self, value: Any, sizes: Sizes) -> bool:
         """As `Array.fits`. A string, although a sequence of strings, is one string too few."""
@@ -109,7 +124,26 @@ class Several:
         return TypeError(f"{name} is {came}, but {taker} takes a collection, such as a list{advice}")
 
 
-Form = Array | Several
+class Text:
+    """The str of Sequence[str]: a caption cut into words, or a number, is none."""
+
+    axes = ()
+
+    def fits(self, value: Any, _sizes: Sizes) -> bool:
+        """As `Array.fits`."""
+        return isinstance(value, str)
+
+    def parts(self, name: str, value: Any) -> Iterator[tuple[str, "Form", Any]]:
+        """As `Array.parts`."""
+        yield name, self, value
+
+    def refusal(self, name: str, value: Any, taker: str, _sizes: Sizes, _source: dict[str, str]) -> Exception:
+        """As `Array.refusal`."""
+        advice = f"; try ' '.join({name})" if isinstance(value, list | tuple) else ""
+        return TypeError(f"{name} is {type(value).__name__}, but {taker} takes a string there{advice}")
+
+
+Form = Array | Several | Text
 
 
 def form_of(annotation: Any) -> Form | None:
@@ -122,7 +156,8 @@ def form_of(annotation: Any) -> Form | None:
         if hasattr(member, "dim_str"):
             return Array(member, others)
         if isinstance(origin, type) and issubclass(origin, Collection):
-            return Several(form_of(inside[0 if origin is tuple else -1]), others)
+            member = inside[0 if origin is tuple else -1]
+            return Several(Text() if member is str else form_of(member), others)
     return None
 
 
@@ -146,3 +181,4 @@ def _changes(shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
     for place in range(len(shape) - 1):
         yield f".movedim(-1, {place})", (*shape[:place], shape[-1], *shape[place:-1])
     yield ".unsqueeze(0)", (1, *shape)
+    yield ".unsqueeze(-1)", (*shape, 1)

@@ -207,7 +207,9 @@ def as_learners():
 
 
 def test_rollout_refuses_what_it_cannot_follow(as_learners):
-    with pytest.raises(ValueError, match="not square"):
+    with pytest.raises(
+        ValueError, match=r"maps\[0\] has shape \(1, 1, 2, 3\), but attention_rollout takes \(B, H, S, S\)"
+    ):
         attention_rollout([torch.ones(1, 1, 2, 3)])
     with pytest.raises(ValueError, match="residual 1.5 is no share"):
         attention_rollout([torch.ones(1, 1, 2, 2)], residual=1.5)

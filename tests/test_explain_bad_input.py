@@ -96,13 +96,17 @@ def test_an_input_that_is_no_tensor(model, inputs):
         (7, r"target holds 7 to 7, but classes are 0 to 6"),
         (torch.tensor([3, -1]), r"target holds -1 to 3"),
         (torch.tensor([3, 1, 2]), r"target of shape \(3,\) .* integer tensor of shape \(2,\)"),
-        (torch.tensor([0.0, 1.0]), r"torch.float32 does not fit; give a class index"),
     ],
-    ids=["missing", "too large", "negative", "wrong length", "not whole"],
+    ids=["missing", "too large", "negative", "wrong length"],
 )
 def test_a_wrong_target_is_refused_with_the_classes_there_are(model, inputs, target, message):
     with pytest.raises(ValueError, match=message):
         attribute(model, inputs, target)
+
+
+def test_a_target_that_is_not_whole(model, inputs):
+    with pytest.raises(TypeError, match="target holds float32, but attribute takes integers"):
+        attribute(model, inputs, torch.tensor([0.0, 1.0]))
 
 
 def test_a_target_for_a_model_with_one_score(inputs):

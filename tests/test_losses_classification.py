@@ -136,9 +136,18 @@ def without_shape_hook():
         (lambda z, y: cross_entropy(z, y + 1), "labels from 1 to 5 do not fit 5 classes"),
         (lambda z, y: focal(z, y - 1), "labels from -1 to 3 do not fit"),
         (lambda z, y: cross_entropy(z, y, smoothing=1.0), r"smoothing 1.0 is outside \[0, 1\)"),
-        (lambda z, y: cross_entropy(z, y, weight=torch.zeros(5).double()), "one a class, 5, and not all 0"),
-        (lambda z, y: cross_entropy(z, y, weight=torch.ones(4).double()), "one a class, 5"),
-        (lambda z, y: cross_entropy(z.T, y), r"logits \(5, 7\) and labels \(7,\) do not fit"),
+        (
+            lambda z, y: cross_entropy(z, y, weight=torch.zeros(5).double()),
+            "weight .* leaves nothing: it is 0 for every class",
+        ),
+        (
+            lambda z, y: cross_entropy(z, y, weight=torch.ones(4).double()),
+            r"weight has shape \(4,\), but cross_entropy takes \(K,\) with K = 5 as in logits",
+        ),
+        (
+            lambda z, y: cross_entropy(z.T, y),
+            r"label has shape \(7,\), but cross_entropy takes \(\*batch,\) with \*batch = \(5,\) as in logits",
+        ),
         (lambda z, y: focal(z, y, gamma=-1.0), "gamma -1.0 would raise the weight of easy examples"),
     ],
 )

@@ -83,7 +83,10 @@ def without_shape_hook():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda p, t: mse(p[:, None], t), r"shapes \[\(4, 1\), \(4,\)\] differ and would broadcast"),
+        (
+            lambda p, t: mse(p[:, None], t),
+            r"target has shape \(4,\), but mse takes \(\*batch,\) with \*batch = \(4, 1\).*try target.unsqueeze",
+        ),
         (lambda p, t: mae(p, t, torch.zeros(4).double()), "weights must be 0 or more, and not all 0"),
         (lambda p, t: mse(p, t, -torch.ones(4).double()), "weights must be 0 or more"),
         (lambda p, t: huber(p, t, delta=0.0), "delta 0.0 leaves no squared part"),

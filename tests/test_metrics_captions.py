@@ -73,9 +73,9 @@ def test_cider_equals_the_coco_code():
 
 @pytest.mark.parametrize("metric", [exact_match, bleu4, cider])
 def test_bad_input_is_refused(metric):
-    with pytest.raises(ValueError, match="2 captions and 1 lists of references"):
+    with pytest.raises(ValueError, match="captions has 2, references has 1; they belong together"):
         metric(["a", "b"], [["a"]])
-    with pytest.raises(ValueError, match=r"write \[\[reference\], ...\]"):
+    with pytest.raises(TypeError, match=r"references\[0\] is one string, .* a list; try \[references\[0\]\]"):
         metric(["a"], ["a"])
     with pytest.raises(ValueError, match=r"rows \[1\] have no reference"):
         metric(["a", "b"], [["a"], []])

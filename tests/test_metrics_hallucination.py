@@ -78,13 +78,13 @@ def test_always_yes_and_always_no():
 
 
 def test_bad_input_is_refused():
-    with pytest.raises(ValueError, match="'frequent' is none of"):
+    with pytest.raises(ValueError, match="sampling is 'frequent'; choose from random, popular, adversarial"):
         pope_probes(PRESENT, "frequent")
     with pytest.raises(ValueError, match="image 0 shows 2 objects and only 1 of 3 names are absent"):
         pope_probes([{"a", "b"}, {"c"}], "random")
     with pytest.raises(ValueError, match=r"image 2 shows \['sofa'\], which names= leaves out"):
         pope_probes(PRESENT, "random", names=["cat", "dog", "ball", "kite", "boat"])
-    with pytest.raises(ValueError, match="1 answers came for 20"):
+    with pytest.raises(ValueError, match="said_yes has 1, probes has 20"):
         pope([True], pope_probes(PRESENT, "random"))
-    with pytest.raises(ValueError, match="0 answers came for 0"):
+    with pytest.raises(ValueError, match="present is empty"):
         chair([], [])

@@ -195,8 +195,8 @@ VALUES = {
     "2 of 40 values of probability, the first at [1, 3], are not within [0, 1]": lambda: refuse.outside(
         0, 1, probability=spoilt(float("nan"))
     ),
-    "level is nan; give a number within [0, 1]": lambda: refuse.outside(0, 1, level=float("nan")),
-    "level is 95; give a number within [0, 1]": lambda: refuse.outside(0, 1, level=95),
+    "level is nan, not within [0, 1]": lambda: refuse.outside(0, 1, level=float("nan")),
+    "level is 95, not within [0, 1]": lambda: refuse.outside(0, 1, level=95),
     "1 of 8 values of label, the first at [2], are no class; 5 classes have the numbers 0 to 4": lambda: refuse.labels(
         5, label=torch.tensor([0, 1, -100, 4, 4, 4, 4, 0])
     ),

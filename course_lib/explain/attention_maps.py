@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib import refuse
+
 
 class Captured(NamedTuple):
     """One forward pass, looked at from inside."""
@@ -29,6 +31,7 @@ class Captured(NamedTuple):
     runs twice appears as "path" and "path#2". Attention pooling, one reader without heads, comes as (B, 1, 1, S)."""
 
 
+@refuse.misfit
 def capture_attention(model: nn.Module, inputs: Mapping[str, Any], *, keep_graph: bool = False) -> Captured:
     """Run `model(**inputs)` once and keep every attention map.
 
@@ -77,6 +80,7 @@ def eager_attention(model: nn.Module) -> Iterator[None]:
             config._attn_implementation = implementation  # outer before inner, since setting also sets what is inside
 
 
+@refuse.misfit
 def attention_rollout(maps: Sequence[Float[Tensor, "B H S S"]], *, residual: float = 0.5) -> Float[Tensor, "B S S"]:
     """Follow attention through the layers: which inputs may have reached each output, and by how much.
 
@@ -89,10 +93,7 @@ def attention_rollout(maps: Sequence[Float[Tensor, "B H S S"]], *, residual: flo
         raise ValueError(f"residual {residual} is no share; give a number within 0 and 1, usually 0.5")
     rolled = None
     for weights in maps:
-        if weights.shape[-1] != weights.shape[-2]:
-            raise ValueError(
-                f"a map of {tuple(weights.shape)} is not square: rollout follows one sequence through self-attention"
-            )
+        refuse.nan(maps=weights)
         identity = torch.eye(weights.shape[-1], device=weights.device, dtype=weights.dtype)
         mixed = residual * identity + (1 - residual) * weights.mean(dim=1)
         rolled = mixed if rolled is None else mixed @ rolled

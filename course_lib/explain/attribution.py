@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from course_lib import refuse
 from course_lib.explain.checks import check_known
 from course_lib.explain.methods import METHODS, Job, Method
 from course_lib.explain.preparation import in_chunks, prepare, seeded
@@ -66,6 +67,7 @@ class Attribution:
         return {name: size / whole.clamp_min(torch.finfo(size.dtype).tiny) for name, size in sizes.items()}
 
 
+@refuse.misfit
 def attribute(
     model: nn.Module,
     inputs: Mapping[str, Tensor],

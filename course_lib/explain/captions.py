@@ -15,12 +15,14 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
+from course_lib import refuse
 from course_lib.data.vocabulary import Vocabulary
 from course_lib.explain.attribution import Attribution, attribute
 from course_lib.explain.generation import AnswerAttribution, attribute_answer
 from course_lib.models.generation import check_range, generate
 
 
+@refuse.misfit
 def attribute_word(
     model: nn.Module, images: Float[Tensor, "B 3 height width"], ids: Int[Tensor, "B T"], word: int, **options: Any
 ) -> Attribution:
@@ -38,6 +40,7 @@ def attribute_word(
     return attribute(model, {"images": images}, ids[:, word], fixed={"ids": ids}, read=read, **options)
 
 
+@refuse.misfit
 def attribute_caption(
     model: nn.Module,
     vocabulary: Vocabulary,
@@ -73,12 +76,14 @@ class TransformersNames(nn.Module):
         super().__init__()
         self.model, self.eos = model, eos
 
+    @refuse.misfit
     def forward(
         self, input_ids: Int[Tensor, "B T"], pixel_values: Tensor, attention_mask: Tensor | None = None
     ) -> SimpleNamespace:
         """`logits` (B, T, V): row t predicts word t + 1. The mask is all ones, since nothing is padded."""
         return SimpleNamespace(logits=self.model(pixel_values, input_ids).at_words())
 
+    @refuse.misfit
     @torch.no_grad()
     def generate(
         self, input_ids: Int[Tensor, "1 T"], pixel_values: Tensor, max_new_tokens: int, **_unused: Any

@@ -7,6 +7,7 @@ pixels of an image or the words of a text. An importance has one number for each
 Axis letters are those of course_lib/__init__.py.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 
+from course_lib import refuse
 from course_lib.explain.checks import check_baseline, check_inputs, check_mode, check_target
 from course_lib.explain.reading import Read, scores_of, select
 
@@ -29,6 +31,7 @@ class Curve(NamedTuple):
     yardstick, since where chance lies depends on the model."""
 
 
+@refuse.misfit
 def deletion_curve(
     model: nn.Module,
     inputs: Mapping[str, Any],
@@ -49,6 +52,7 @@ def deletion_curve(
     and `inputs` stay as they are. Petsiuk et al. (2018, arXiv:1806.07421).
     """
     check_mode(model)
+    refuse.outside(1, math.inf, steps=steps)
     value, blank = _positions(inputs, name, importance, baseline)
     order = importance.flatten(start_dim=1).argsort(dim=1, descending=True, stable=True)
     rank = torch.empty_like(order).scatter_(
@@ -66,6 +70,7 @@ def deletion_curve(
     return Curve(shares, scores, torch.trapezoid(scores, shares.to(scores), dim=1))
 
 
+@refuse.misfit
 def probability(
     model: nn.Module,
     inputs: Mapping[str, Any],
@@ -92,9 +97,11 @@ def _positions(inputs: Mapping[str, Any], name: str, importance: Tensor, baselin
             f"importance has shape {tuple(importance.shape)}, the positions of {name!r} are {wanted}; "
             "sum over channels or widths first, as Attribution.map does"
         )
+    refuse.nan(importance=importance)
     return value, check_baseline(name, baseline, value)
 
 
+@refuse.misfit
 def pointing_game(importance: Float[Tensor, "B ..."], mask: Bool[Tensor, "B ..."]) -> Bool[Tensor, " B"]:
     """Whether the most important position lies on the object. Signed: what speaks against the answer is no hit.
 
@@ -105,6 +112,7 @@ def pointing_game(importance: Float[Tensor, "B ..."], mask: Bool[Tensor, "B ..."
     return mask.flatten(start_dim=1).gather(1, top)[:, 0]
 
 
+@refuse.misfit
 def mass_in_mask(importance: Float[Tensor, "B ..."], mask: Bool[Tensor, "B ..."]) -> Float[Tensor, " B"]:
     """Share of the positive importance that lies on the object; 0 where nothing is positive. Chance is `mask_share`."""
     _check_mask(importance, mask)
@@ -113,8 +121,10 @@ def mass_in_mask(importance: Float[Tensor, "B ..."], mask: Bool[Tensor, "B ..."]
     return on_object / positive.sum(dim=1).clamp_min(torch.finfo(positive.dtype).tiny)
 
 
+@refuse.misfit
 def mask_share(mask: Bool[Tensor, "B ..."]) -> Float[Tensor, " B"]:
     """Share of the positions that the object covers: what a random map hits."""
+    refuse.empty(mask=mask)
     return mask.flatten(start_dim=1).float().mean(dim=1)
 
 
@@ -123,6 +133,8 @@ def _check_mask(importance: Tensor, mask: Shaped[Tensor, "..."]) -> None:
         raise ValueError(
             f"importance {tuple(importance.shape)} and mask {tuple(mask.shape)} differ; one mask an example"
         )
+    refuse.empty(importance=importance)
+    refuse.infinite(importance=importance)
     empty = (~mask.flatten(start_dim=1).any(dim=1)).nonzero().flatten().tolist()
     if empty:
         raise ValueError(

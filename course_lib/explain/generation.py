@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
 
+from course_lib import refuse
 from course_lib.explain.checks import check_known, check_mode
 from course_lib.explain.preparation import seeded
 from course_lib.explain.regions import block_regions
@@ -49,6 +50,7 @@ class AnswerAttribution(NamedTuple):
         return (self.answer if token is None else self.per_token[token])[self.regions]
 
 
+@refuse.misfit
 def attribute_answer(
     model: nn.Module,
     tokenizer: Any,

@@ -13,11 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from course_lib import refuse
+
 SIGNED = "RdBu_r"
 """Diverging map, told apart with any colour vision: red is above 0, blue below."""
 LEGEND = "red: for the answer\nblue: against it"
 
 
+@refuse.misfit
 def show_heat(
     image: Float[Tensor, "channels height width"],
     heat: Float[Tensor, "height width"],
@@ -33,11 +36,7 @@ def show_heat(
     mask: the outline of the true object, drawn in green. limit: the value of the deepest colour, by default the largest
     in the map; give one to compare maps. image: in [0, 1], 1 or 3 channels.
     """
-    if tuple(image.shape[-2:]) != tuple(heat.shape):
-        raise ValueError(
-            f"heat {tuple(heat.shape)} does not lie on an image of {tuple(image.shape[-2:])}; enlarge a map of patches "
-            "with spread_patches"
-        )
+    refuse.infinite(heat=heat)
     fig, ax = canvas(ax, (3.4, 2.9) if legend else (2.4, 2.6))
     bound = _bound(heat, limit)
     ax.imshow(as_array(image.mean(dim=0)), cmap="gray", vmin=0, vmax=1)
@@ -50,6 +49,7 @@ def show_heat(
     return fig, ax
 
 
+@refuse.misfit
 def show_words(
     words: Sequence[str],
     importance: Float[Tensor, " T"],
@@ -59,6 +59,7 @@ def show_words(
     limit: float | None = None,
 ) -> tuple[Figure, Axes]:
     """Words on a row of boxes coloured by importance, the value under each."""
+    refuse.infinite(importance=importance)
     if len(words) != len(importance):
         raise ValueError(f"{len(words)} words and {len(importance)} values came; leave the padding out of both")
     import matplotlib.pyplot as plt
@@ -77,6 +78,7 @@ def show_words(
     return fig, ax
 
 
+@refuse.misfit
 def show_pair(
     image: Float[Tensor, "channels height width"],
     heat: Float[Tensor, "height width"],
@@ -108,6 +110,7 @@ def show_pair(
     return fig, axes
 
 
+@refuse.misfit
 def show_mel(
     mel: Float[Tensor, "bands frames"],
     heat: Float[Tensor, "bands frames"],
@@ -121,10 +124,7 @@ def show_mel(
 
     mel: in any unit (decibels, logarithms); it is drawn in grey from its smallest to its largest value.
     """
-    if mel.shape != heat.shape:
-        raise ValueError(
-            f"heat {tuple(heat.shape)} and spectrogram {tuple(mel.shape)} differ; both are (bands, frames)"
-        )
+    refuse.infinite(mel=mel, heat=heat)
     fig, ax = canvas(ax, (6.0, 2.6))
     place = {"origin": "lower", "aspect": "auto", "extent": (0.0, seconds, 0.0, float(len(mel)))}
     ax.imshow(as_array(mel), cmap="gray", **place)
@@ -135,6 +135,7 @@ def show_mel(
     return fig, ax
 
 
+@refuse.misfit
 def spread_patches(heat: Float[Tensor, " P"], height: int, width: int) -> Float[Tensor, "height width"]:
     """One number a patch, patches row by row on a square grid, to one number a pixel."""
     grid = round(len(heat) ** 0.5)

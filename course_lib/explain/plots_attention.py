@@ -13,11 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from course_lib import refuse
 from course_lib.explain.plots import as_array, canvas, show_heat, spread_patches
 
 SEQUENTIAL = "Blues"
 
 
+@refuse.misfit
 def show_heads(
     maps: Sequence[Float[Tensor, "_ T S"]], *, labels: Sequence[str] | None = None, readers: int | None = None
 ) -> tuple[Figure, Any]:
@@ -47,6 +49,7 @@ def show_heads(
     return fig, axes
 
 
+@refuse.misfit
 def show_patch_words(
     weights: Float[Tensor, "T P"], words: Sequence[str], *, ax: Axes | None = None, title: str = ""
 ) -> tuple[Figure, Axes]:
@@ -64,6 +67,7 @@ def show_patch_words(
     return fig, ax
 
 
+@refuse.misfit
 def draw_view(
     image: Float[Tensor, "3 height width"],
     words: Sequence[str],

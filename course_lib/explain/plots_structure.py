@@ -10,12 +10,14 @@ from jaxtyping import Bool, Float
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from course_lib import refuse
 from course_lib.explain.plots import as_array
 
 BORDER = "#ee6677"
 HANDS = (("-", "#4477aa"), ("--", "#ee6677"))
 
 
+@refuse.misfit
 def show_pairs(masks: Mapping[str, Bool[Tensor, "S S"]], *, border: int, kinds: tuple[str, str]) -> tuple[Figure, Any]:
     """One matrix a mask, rows read columns, blue where they may; the title counts the pairs.
 
@@ -36,6 +38,7 @@ def show_pairs(masks: Mapping[str, Bool[Tensor, "S S"]], *, border: int, kinds: 
     return fig, axes[0]
 
 
+@refuse.misfit
 def show_clocks(angles: Float[Tensor, "two E_half"]) -> tuple[Figure, Any]:
     """One clock a pair of features: the solid hand is the query's angle, the dashed one the key's, both in radians.
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from course_lib import refuse
 from course_lib.explain.attention_maps import capture_attention
 from course_lib.explain.checks import check_inputs, check_mode, check_target
 from course_lib.explain.reading import Read, scores_of, select
@@ -31,6 +32,7 @@ class Weighed(NamedTuple):
     scores: Float[Tensor, " B"]
 
 
+@refuse.misfit
 def attention_gradients(
     model: nn.Module,
     inputs: Mapping[str, Any],
@@ -69,11 +71,13 @@ def _tracked(model: nn.Module) -> Iterator[None]:
             parameter.requires_grad_(False)
 
 
+@refuse.misfit
 def positive_attention(weights: Float[Tensor, "B H T S"], gradient: Float[Tensor, "B H T S"]) -> Float[Tensor, "B T S"]:
     """Ā = mean over heads of max(0, weights ⊙ gradient)."""
     return (weights * gradient).clamp_min(0).mean(dim=1)
 
 
+@refuse.misfit
 def gradient_relevance(
     model: nn.Module,
     inputs: Mapping[str, Any],
@@ -104,11 +108,13 @@ def gradient_relevance(
     return relevance
 
 
+@refuse.misfit
 def self_step(relevance: Float[Tensor, "B T S"], positive: Float[Tensor, "B T T"]) -> Float[Tensor, "B T S"]:
     """R ← R + Ā R: a self-attention layer. For what the sequence took from another one (T words by S patches) too."""
     return relevance + positive @ relevance
 
 
+@refuse.misfit
 def cross_step(
     text_image: Float[Tensor, "B T P"],
     positive: Float[Tensor, "B T P"],
@@ -122,8 +128,10 @@ def cross_step(
     return text_image + normalised(text).transpose(1, 2) @ positive @ normalised(image)
 
 
+@refuse.misfit
 def normalised(relevance: Float[Tensor, "B S S"]) -> Float[Tensor, "B S S"]:
     """R̄ = I + (R - I) with rows that sum to 1: what a token is and what it took weigh the same. Zeros stay."""
+    refuse.nan(relevance=relevance)
     identity = torch.eye(relevance.shape[-1], device=relevance.device, dtype=relevance.dtype)
     taken = relevance - identity
     sums = taken.sum(dim=-1, keepdim=True)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
+from course_lib import refuse
 from course_lib.explain.faithfulness import deletion_curve, mass_in_mask, pointing_game
 from course_lib.explain.preparation import prepare, seeded
 
@@ -34,6 +35,7 @@ def shuffled_weights(model: nn.Module, *, seed: int, only: Callable[[str], bool]
     return shuffled
 
 
+@refuse.misfit
 def rank_agreement(one: Float[Tensor, "B ..."], other: Float[Tensor, "B ..."]) -> Float[Tensor, " B"]:
     """Spearman's correlation of two maps of the same example: 1 the same order, 0 nothing in common, -1 reversed.
 
@@ -42,6 +44,8 @@ def rank_agreement(one: Float[Tensor, "B ..."], other: Float[Tensor, "B ..."]) -
     """
     if one.shape != other.shape:
         raise ValueError(f"maps of {tuple(one.shape)} and {tuple(other.shape)} cannot be compared position by position")
+    refuse.empty(one=one)
+    refuse.nan(one=one, other=other)
     pairs = zip(one.flatten(start_dim=1).cpu().numpy(), other.flatten(start_dim=1).cpu().numpy(), strict=True)
     with torch.no_grad():
         return torch.tensor([_spearman(a, b) for a, b in pairs], dtype=torch.float32)
@@ -53,6 +57,7 @@ def _spearman(one: Any, other: Any) -> float:
     return float(spearmanr(one, other).statistic)
 
 
+@refuse.misfit
 def infidelity(
     model: nn.Module,
     inputs: Mapping[str, Tensor],
@@ -94,6 +99,7 @@ def infidelity(
         )
 
 
+@refuse.misfit
 def sensitivity(
     explain: Callable[[dict[str, Tensor]], Tensor],
     inputs: Mapping[str, Tensor],
@@ -108,6 +114,7 @@ def sensitivity(
     0 does not move at all, which a constant map achieves too: read it beside infidelity. explain: inputs to a map with
     the batch first; it is called with a batch `samples` times as large, so targets must be computed inside.
     """
+    refuse.unknown(inputs, name=name)
     count = len(inputs[name])
 
     def repeated(given: Any) -> tuple[Tensor]:
@@ -136,6 +143,7 @@ class MethodScore(NamedTuple):
     """Share of positive importance on the object: high is good."""
 
 
+@refuse.misfit
 def score_maps(
     model: nn.Module,
     inputs: Mapping[str, Any],
@@ -157,6 +165,7 @@ def score_maps(
     return rows
 
 
+@refuse.misfit
 def ranking_table(runs: Sequence[Sequence[MethodScore]]) -> str:
     """Markdown: methods by mean deletion area, best first; mean ± standard deviation over runs (seeds)."""
     methods = {score.method: [] for run in runs for score in run}

@@ -9,10 +9,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from course_lib import refuse
+
 IGNORE = -100
 """Label of a position that is not predicted: padding, a prompt, an image token. torch and transformers use the same."""
 
 
+@refuse.misfit
 def cross_entropy(
     logits: Float[Tensor, "*batch K"],
     label: Int[Tensor, "*batch"],
@@ -38,14 +41,15 @@ def cross_entropy(
         raise ValueError(f"smoothing {smoothing} is outside [0, 1); 0.1 is usual")
     log_p = logits.log_softmax(dim=-1)
     cost = torch.ones_like(log_p[0]) if weight is None else weight
-    if cost.shape != log_p[0].shape or not cost[label].sum() > 0:
-        raise ValueError(f"class weights {cost.tolist()} do not fit: one a class, {log_p.shape[-1]}, and not all 0")
+    if not cost[label].sum() > 0:
+        raise ValueError(f"weight {cost.tolist()} leaves nothing: it is 0 for every class among the labels; raise one")
     of_label = -cost[label] * _at(log_p, label)
     if smoothing > 0:  # else a masked class, at -inf, would make 0 * inf
         of_label = (1 - smoothing) * of_label - smoothing * (cost * log_p).mean(dim=-1)
     return of_label.sum() / cost[label].sum()
 
 
+@refuse.misfit
 def focal(
     logits: Float[Tensor, "*batch K"],
     label: Int[Tensor, "*batch"],
@@ -66,7 +70,7 @@ def focal(
     logits (0, z) this is the same function of z, divided by the number of examples.
     """
     logits, label = _valid(logits, label, ignore_index)
-    if gamma < 0:
+    if not gamma >= 0:
         raise ValueError(f"gamma {gamma} would raise the weight of easy examples; use 0 or more, such as 2")
     log_p = _at(logits.log_softmax(dim=-1), label)
     missing = (-torch.expm1(log_p)).clamp_min(torch.finfo(log_p.dtype).tiny)  # 1 - p; at 0 its root has no slope
@@ -74,6 +78,7 @@ def focal(
     return (loss if alpha is None else alpha[label] * loss).mean()
 
 
+@refuse.misfit
 def poly1(
     logits: Float[Tensor, "*batch K"],
     label: Int[Tensor, "*batch"],
@@ -98,9 +103,6 @@ def _valid(
     logits: Float[Tensor, "*batch K"], label: Int[Tensor, "*batch"], ignore_index: int
 ) -> tuple[Float[Tensor, "valid K"], Int[Tensor, " valid"]]:
     """Keep the positions that count, on one axis; refuse what torch would count as nan or read out of bounds."""
-    if logits.shape[:-1] != label.shape:
-        shapes = f"logits {tuple(logits.shape)} and labels {tuple(label.shape)}"
-        raise ValueError(f"{shapes} do not fit: labels have every axis of the logits but the last, the classes")
     kept = label != ignore_index
     if not kept.any():
         raise ValueError(f"all {label.numel()} labels are {ignore_index}: nothing is predicted, so there is no mean")

@@ -9,7 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from course_lib import refuse
 
+
+@refuse.misfit
 def hinge(score: Float[Tensor, " B"], label: Int[Tensor, " B"], *, margin: float = 1.0) -> Float[Tensor, ""]:
     """Return the mean of max(0, margin - s y) with y = +1 for label 1 and -1 for label 0.
 
@@ -23,6 +26,7 @@ def hinge(score: Float[Tensor, " B"], label: Int[Tensor, " B"], *, margin: float
     return torch.relu(margin - sign * score).mean()  # relu, since clamp has a slope of 1 exactly at the margin
 
 
+@refuse.misfit
 def multiclass_hinge(
     logits: Float[Tensor, "B K"], label: Int[Tensor, " B"], *, margin: float = 1.0
 ) -> Float[Tensor, ""]:

@@ -7,7 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib import refuse
 
+
+@refuse.misfit
 def mse(
     prediction: Float[Tensor, "*batch"], target: Float[Tensor, "*batch"], weight: Float[Tensor, "*batch"] | None = None
 ) -> Float[Tensor, ""]:
@@ -16,9 +19,10 @@ def mse(
     The best constant is the mean of the target, and gets its variance: that is chance. Best is 0. The gradient 2e grows
     with the error, so one outlier can outvote a hundred good points.
     """
-    return _mean((prediction - target).square(), prediction, target, weight)
+    return _mean((prediction - target).square(), weight)
 
 
+@refuse.misfit
 def mae(
     prediction: Float[Tensor, "*batch"], target: Float[Tensor, "*batch"], weight: Float[Tensor, "*batch"] | None = None
 ) -> Float[Tensor, ""]:
@@ -27,9 +31,10 @@ def mae(
     The best constant is the median, and gets the mean distance from it: that is chance. Best is 0. Every point pulls
     with the same force, sign(e), also next to the optimum, so the learning rate has to fall.
     """
-    return _mean((prediction - target).abs(), prediction, target, weight)
+    return _mean((prediction - target).abs(), weight)
 
 
+@refuse.misfit
 def huber(
     prediction: Float[Tensor, "*batch"],
     target: Float[Tensor, "*batch"],
@@ -49,18 +54,10 @@ def huber(
         raise ValueError(f"delta {delta} leaves no squared part; use a positive size of error, such as 1.0")
     size = (prediction - target).abs()
     near = size.clamp_max(delta)  # delta beyond the joint, so one formula serves both sides
-    return _mean(near * (size - near / 2), prediction, target, weight)
+    return _mean(near * (size - near / 2), weight)
 
 
-def _mean(
-    loss: Float[Tensor, "..."],
-    prediction: Float[Tensor, "*batch"],
-    target: Float[Tensor, "*batch"],
-    weight: Float[Tensor, "*batch"] | None,
-) -> Float[Tensor, ""]:
-    shapes = [tuple(t.shape) for t in (prediction, target, weight) if t is not None]
-    if len(set(shapes)) > 1:  # (B, 1) minus (B,) is (B, B): every prediction against every target, and a finite loss
-        raise ValueError(f"shapes {shapes} differ and would broadcast; squeeze or unsqueeze one of them")
+def _mean(loss: Float[Tensor, "*batch"], weight: Float[Tensor, "*batch"] | None) -> Float[Tensor, ""]:
     if loss.numel() == 0:
         raise ValueError("the mean over no examples is undefined; pass at least one")
     if weight is None:

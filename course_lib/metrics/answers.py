@@ -6,11 +6,14 @@
 import re
 from collections.abc import Sequence
 
+from course_lib import refuse
+
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _DIGITS = {"none": "0"} | {word: str(number) for number, word in enumerate(_NUMBERS)}
 _ARTICLES = {"a", "an", "the"}
 
 
+@refuse.misfit
 def soft_accuracy(answer: str, human_answers: Sequence[str]) -> float:
     """Return min(n / 3, 1), averaged over leaving out one person at a time: 0 (nobody said it) to 1 (four or more did).
 

@@ -6,11 +6,14 @@ scores below, Brier and negative log-likelihood (which is `torch.nn.functional.c
 Axis letters are those of course_lib/__init__.py; J counts bins.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from course_lib import refuse
 
 TEMPERATURES = (1e-3, 1e3)
 """Where `fit_temperature` looks."""
@@ -28,10 +31,12 @@ class Bins(NamedTuple):
     """Share of what was right."""
 
 
+@refuse.misfit
 def confidence_bins(confidence: Float[Tensor, " B"], right: Bool[Tensor, " B"], *, bins: int = 15) -> Bins:
     """What was said against what was right, bin by bin: the reliability diagram. Best: the two are equal everywhere."""
-    if len(confidence) == 0 or not (confidence.min() >= 0 and confidence.max() <= 1):
-        raise ValueError("confidences must be probabilities, at least one; try .softmax(-1).amax(-1)")
+    refuse.empty(confidence=confidence)
+    refuse.outside(0, 1, "probabilities are meant; try .softmax(-1).amax(-1)", confidence=confidence)
+    refuse.outside(1, math.inf, bins=bins)
     edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
     place = torch.bucketize(confidence.double(), edges[1:-1])  # right edge inside, as in the definition
     count = torch.bincount(place, minlength=bins)
@@ -40,6 +45,7 @@ def confidence_bins(confidence: Float[Tensor, " B"], right: Bool[Tensor, " B"], 
     return Bins(edges, count, said / count, was_right / count)  # 0 / 0 is NaN
 
 
+@refuse.misfit
 def expected_calibration_error(
     probabilities: Float[Tensor, "B K"], label: Int[Tensor, " B"], *, bins: int = 15
 ) -> float:
@@ -51,13 +57,15 @@ def expected_calibration_error(
     and a perfectly calibrated model scores above 0 on a finite test set, more with more bins. Compare only figures of
     one test set and one number of bins, and give accuracy beside them.
     """
-    confidence, predicted = _checked(probabilities).max(dim=-1)
+    _check(probabilities, label)
+    confidence, predicted = probabilities.double().clamp(max=1).max(dim=-1)
     found = confidence_bins(confidence, predicted == label, bins=bins)
     filled = found.count > 0
     gap = (found.accuracy - found.confidence)[filled].abs()
     return (gap * found.count[filled] / len(label)).sum().item()
 
 
+@refuse.misfit
 def brier_score(probabilities: Float[Tensor, "B K"], label: Int[Tensor, " B"]) -> float:
     """Mean squared distance between the probabilities and the one-hot label, summed over classes.
 
@@ -66,11 +74,13 @@ def brier_score(probabilities: Float[Tensor, "B K"], label: Int[Tensor, " B"]) -
     Best 0, worst 2; 1 - 1/K for always saying 1/K. A proper score: only the true probabilities minimise its
     expectation. For two classes it is twice the form that looks at one class alone.
     """
-    probabilities = _checked(probabilities)
+    _check(probabilities, label)
+    probabilities = probabilities.double()
     hit = probabilities[torch.arange(len(label)), label]
     return (probabilities.square().sum(dim=-1) - 2 * hit + 1).mean().item()
 
 
+@refuse.misfit
 def fit_temperature(logits: Float[Tensor, "B K"], label: Int[Tensor, " B"]) -> float:
     """The temperature T that makes softmax(logits / T) most likely on held-out examples (Guo et al., 2017).
 
@@ -80,6 +90,9 @@ def fit_temperature(logits: Float[Tensor, "B K"], label: Int[Tensor, " B"]) -> f
 
     Raises ValueError where no T is best: every example right (T -> 0) or logits worse than none (T -> infinity).
     """
+    refuse.empty(label=label)
+    refuse.infinite(logits=logits)
+    refuse.labels(logits.shape[1], label=label)
     logits = logits.detach().double()
     of_label = logits[torch.arange(len(label)), label]
 
@@ -99,9 +112,7 @@ def fit_temperature(logits: Float[Tensor, "B K"], label: Int[Tensor, " B"]) -> f
     return (low * high) ** -0.5
 
 
-def _checked(probabilities: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
-    probabilities = probabilities.double()
-    off = float((probabilities.sum(dim=-1) - 1).abs().max())
-    if not (off < 1e-3 and probabilities.min() >= 0):
-        raise ValueError(f"rows must be ≥ 0 and sum to 1, one is off by {off:.3g}; try .softmax(-1)")
-    return probabilities.clamp(max=1)
+def _check(probabilities: Float[Tensor, "B K"], label: Int[Tensor, " B"]) -> None:
+    refuse.empty(label=label)
+    refuse.improbable(probabilities=probabilities)
+    refuse.labels(probabilities.shape[1], label=label)

@@ -12,6 +12,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
+from course_lib import refuse
+
 ORDERS = range(1, 5)
 SIGMA = 6.0
 """Width of the length penalty of CIDEr-D, in words."""
@@ -19,12 +21,14 @@ SIGMA = 6.0
 Ngrams = dict[tuple[str, ...], float]
 
 
+@refuse.misfit
 def exact_match(captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Share of captions that equal one of their references, word for word. Best 1."""
     _check(captions, references)
     return sum(caption in refs for caption, refs in zip(captions, references, strict=True)) / len(captions)
 
 
+@refuse.misfit
 def bleu4(captions: Sequence[str], references: Sequence[Sequence[str]], *, tokenize: str = "13a") -> float:
     """Corpus BLEU-4 as sacreBLEU computes it, 0 to 100.
 
@@ -42,6 +46,7 @@ def bleu4(captions: Sequence[str], references: Sequence[Sequence[str]], *, token
     return sacrebleu.corpus_bleu(list(captions), columns, tokenize=tokenize).score
 
 
+@refuse.misfit
 def cider(captions: Sequence[str], references: Sequence[Sequence[str]]) -> list[float]:
     """CIDEr-D of each caption, 0 to 10; the corpus score is the mean.
 
@@ -90,10 +95,8 @@ def _closeness(caption: str, reference: str) -> float:
 
 
 def _check(captions: Sequence[str], references: Sequence[Sequence[str]]) -> None:
-    if len(captions) == 0 or len(captions) != len(references):
-        raise ValueError(f"{len(captions)} captions and {len(references)} lists of references; each needs its own list")
-    if any(isinstance(refs, str) for refs in references):
-        raise ValueError("a reference is a string, but each caption takes a list of them; write [[reference], ...]")
+    refuse.empty(captions=captions)
+    refuse.uneven(captions=captions, references=references)
     empty = [row for row, refs in enumerate(references) if len(refs) == 0]
     if empty:
         raise ValueError(f"rows {empty[:5]} have no reference; leave those captions out")

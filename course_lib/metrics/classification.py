@@ -9,32 +9,36 @@ Everything here counts decisions, so a threshold or an argmax came before. What 
 Axis letters are those of course_lib/__init__.py.
 """
 
-from typing import Literal, NamedTuple
+import math
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from course_lib import refuse
+
 Average = Literal["macro", "micro", "weighted"]
 
 
+@refuse.misfit
 def accuracy(scores: Float[Tensor, "B K"], label: Int[Tensor, " B"]) -> float:
     """Share of examples whose largest score is the label's. Best 1; chance is the share of the most frequent class."""
-    if len(label) == 0:
-        raise ValueError("accuracy of no examples is undefined; pass at least one")
+    refuse.empty(label=label)
+    refuse.nan(scores=scores)
+    refuse.labels(scores.shape[1], label=label)
     return (scores.argmax(dim=-1) == label).float().mean().item()
 
 
+@refuse.misfit
 def confusion_matrix(label: Int[Tensor, " B"], predicted: Int[Tensor, " B"], classes: int) -> Int[Tensor, "K K"]:
     """Count every pair of (label, prediction): row = what it is, column = what it was called.
 
     The only thing to add up over batches and devices: matrices add, and every figure below is read from the sum.
     Best: a diagonal. Chance: row times column total over B.
     """
-    found = torch.cat([label, predicted])
-    if len(found) > 0 and not (found.min() >= 0 and found.max() < classes):
-        raise ValueError(f"classes run from {found.min()} to {found.max()}, not 0 to {classes - 1}; raise `classes`")
-    return torch.bincount(label * classes + predicted, minlength=classes**2).view(classes, classes)
+    refuse.labels(classes, label=label, predicted=predicted)
+    return torch.bincount(label.long() * classes + predicted, minlength=classes**2).view(classes, classes)
 
 
 class PerClass(NamedTuple):
@@ -55,6 +59,7 @@ class Averaged(NamedTuple):
     f1: float
 
 
+@refuse.misfit
 def precision_recall_f1(confusion: Int[Tensor, "K K"], *, zero_division: float = 0.0) -> PerClass:
     """Precision, recall and F1 of every class against the rest.
 
@@ -66,6 +71,7 @@ def precision_recall_f1(confusion: Int[Tensor, "K K"], *, zero_division: float =
 
     zero_division: value of a ratio without a denominator (a class never called, or not present): 0, 1 or NaN.
     """
+    refuse.outside(0, math.inf, confusion=confusion)
     if zero_division not in (0, 1) and zero_division == zero_division:  # only NaN differs from itself
         raise ValueError(f"zero_division={zero_division} is no convention; try 0.0, 1.0 or float('nan')")
     right, called, present = confusion.diagonal(), confusion.sum(dim=0), confusion.sum(dim=1)
@@ -77,6 +83,7 @@ def precision_recall_f1(confusion: Int[Tensor, "K K"], *, zero_division: float =
     )
 
 
+@refuse.misfit
 def average_precision_recall_f1(
     confusion: Int[Tensor, "K K"], average: Average, *, zero_division: float = 0.0
 ) -> Averaged:
@@ -91,11 +98,12 @@ def average_precision_recall_f1(
 
     zero_division: as in `precision_recall_f1`; NaN leaves an undefined class out of the mean.
     """
+    refuse.unknown(get_args(Average), average=average)
+    each = precision_recall_f1(confusion, zero_division=zero_division)
     if average == "micro":
         total = confusion.sum()
         share = _ratio(confusion.trace(), total, zero_division).item()
         return Averaged(share, share, share)
-    each = precision_recall_f1(confusion, zero_division=zero_division)
     weight = each.support if average == "weighted" else torch.ones_like(each.support)
     return Averaged(*(_mean(figures, weight, zero_division) for figures in each[:3]))
 

@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from course_lib import refuse
+
 SAMPLINGS = ("random", "popular", "adversarial")
 
 
@@ -30,12 +32,14 @@ class Chair(NamedTuple):
     """Objects present that were mentioned / objects present. Not part of CHAIR, but silence has a CHAIR of 0."""
 
 
+@refuse.misfit
 def chair(mentioned: Sequence[Sequence[str]], present: Sequence[Collection[str]]) -> Chair:
     """CHAIR of captions. mentioned: the objects each caption names, as often as it names them; present: in its image.
 
     A model that mentions nothing at all has CHAIR_i 0 and recall 0.
     """
-    _check_lengths(mentioned, present)
+    refuse.empty(present=present)
+    refuse.uneven(mentioned=mentioned, present=present)
     absent = [[name for name in names if name not in there] for names, there in zip(mentioned, present, strict=True)]
     found = [sum(name in names for name in set(there)) for names, there in zip(mentioned, present, strict=True)]
     said, shown = sum(map(len, mentioned)), sum(len(set(there)) for there in present)
@@ -54,6 +58,7 @@ class Probe(NamedTuple):
     answer: bool
 
 
+@refuse.misfit
 def pope_probes(
     present: Sequence[Collection[str]],
     sampling: str,
@@ -72,8 +77,7 @@ def pope_probes(
     the training set; by default `present`. Ties go by the alphabet. Li et al. (2023, arXiv:2305.10355), with three
     questions of each kind an image.
     """
-    if sampling not in SAMPLINGS:
-        raise ValueError(f"sampling {sampling!r} is none of {SAMPLINGS}")
+    refuse.unknown(SAMPLINGS, sampling=sampling)
     corpus = present if corpus is None else corpus
     pool = sorted({name for there in corpus for name in there} if names is None else set(names))
     frequency = Counter(name for there in corpus for name in set(there))
@@ -111,9 +115,16 @@ class Pope(NamedTuple):
     """Share of yeses; half of the questions deserve one."""
 
 
+@refuse.misfit
 def pope(said_yes: Sequence[bool], probes: Sequence[Probe]) -> Pope:
-    """Score answers, True for yes; whatever is not a clear yes counts as no."""
-    _check_lengths(said_yes, probes)
+    """Score answers, True for yes; whatever is not a clear yes counts as no. Words are refused: "no" would be true."""
+    refuse.empty(probes=probes)
+    refuse.uneven(said_yes=said_yes, probes=probes)
+    words = [said for said in said_yes if isinstance(said, str)]
+    if words:
+        raise TypeError(
+            f"said_yes holds words, such as {words[0]!r}; pass True and False: [each == 'yes' for each in ...]"
+        )
     pairs = Counter((bool(said), probe.answer) for said, probe in zip(said_yes, probes, strict=True))
     hits, false_alarms, misses = pairs[True, True], pairs[True, False], pairs[False, True]
     precision, recall = hits / max(1, hits + false_alarms), hits / max(1, hits + misses)
@@ -124,8 +135,3 @@ def pope(said_yes: Sequence[bool], probes: Sequence[Probe]) -> Pope:
         f1=2 * hits / max(1, 2 * hits + false_alarms + misses),
         yes_rate=(hits + false_alarms) / len(probes),
     )
-
-
-def _check_lengths(one: Sequence, other: Sequence) -> None:
-    if len(one) != len(other) or len(other) == 0:
-        raise ValueError(f"{len(one)} answers came for {len(other)} images or questions; there must be one for each")

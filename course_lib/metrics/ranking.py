@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from course_lib import refuse
 from course_lib.metrics.thresholds import check_binary, operating_points
 
 
@@ -37,6 +38,7 @@ class PrecisionRecallCurve(NamedTuple):
     """Descending: the distinct scores."""
 
 
+@refuse.misfit
 def roc_curve(label: Int[Tensor, " B"], score: Float[Tensor, " B"]) -> RocCurve:
     """Both rates at every distinct score, with the point (0, 0) in front.
 
@@ -51,6 +53,7 @@ def roc_curve(label: Int[Tensor, " B"], score: Float[Tensor, " B"]) -> RocCurve:
     )
 
 
+@refuse.misfit
 def roc_auc(label: Int[Tensor, " B"], score: Float[Tensor, " B"]) -> float:
     """Probability that a random positive scores above a random negative, ties counted half.
 
@@ -68,6 +71,7 @@ def roc_auc(label: Int[Tensor, " B"], score: Float[Tensor, " B"]) -> float:
     return (rank_sum - positives * (positives + 1) / 2) / (positives * (len(label) - positives))
 
 
+@refuse.misfit
 def precision_recall_curve(label: Int[Tensor, " B"], score: Float[Tensor, " B"]) -> PrecisionRecallCurve:
     """Precision and recall at every distinct score.
 
@@ -80,6 +84,7 @@ def precision_recall_curve(label: Int[Tensor, " B"], score: Float[Tensor, " B"])
     return PrecisionRecallCurve(true.double() / called, true.double() / true[-1], points.threshold[1:])
 
 
+@refuse.misfit
 def average_precision(label: Int[Tensor, " B"], score: Float[Tensor, " B"]) -> float:
     """Mean precision at the places where recall rises.
 

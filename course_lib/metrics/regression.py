@@ -7,7 +7,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib import refuse
 
+
+@refuse.misfit
 def linear_recovery(inputs: Float[Tensor, "B D_in"], target: Float[Tensor, "B D_out"]) -> float:
     """R² of the best linear map with intercept from `inputs` to `target`, fitted and scored on the same examples.
 
@@ -16,6 +19,8 @@ def linear_recovery(inputs: Float[Tensor, "B D_in"], target: Float[Tensor, "B D_
     Best 1; unrelated inputs give about D_in / B, which is small only if B is much larger than D_in. A constant target
     has no variance to explain and is refused.
     """
+    refuse.empty(target=target)
+    refuse.infinite(inputs=inputs, target=target)
     variance = (target - target.mean(dim=0)).square().sum()
     if variance == 0:
         raise ValueError("the target is constant: there is no variance to explain; pass a target that varies")

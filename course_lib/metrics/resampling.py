@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
+from course_lib import refuse
+
 Metric = Callable[..., float]
 
 
@@ -34,6 +36,7 @@ class Group(NamedTuple):
     interval: Interval
 
 
+@refuse.misfit
 def bootstrap_interval(
     metric: Metric,
     *columns: Shaped[Tensor, "B ..."],
@@ -56,9 +59,10 @@ def bootstrap_interval(
     """
     if not 0 < level < 1:
         raise ValueError(f"level {level} is outside (0, 1); try 0.95")
-    lengths = {len(column) for column in columns}
-    if len(lengths) != 1:
-        raise ValueError(f"columns of lengths {sorted(lengths)} do not line up; pass one row per example in each")
+    if len(columns) == 0:
+        raise ValueError("no column came; pass at least one, with one row per example")
+    refuse.empty(columns=columns[0])
+    refuse.outside(1, math.inf, resamples=resamples)
     estimate = float(metric(*columns))
     draws = _draws(len(columns[0]), resamples, seed, cluster)
     values = [value for draw in draws if (value := _value(metric, [column[draw] for column in columns])) is not None]
@@ -70,6 +74,7 @@ def bootstrap_interval(
     return Interval(estimate, low, high)
 
 
+@refuse.misfit
 def subgroup_report(
     metric: Metric,
     group: Int[Tensor, " B"],
@@ -82,6 +87,7 @@ def subgroup_report(
 
     Small groups have wide intervals; that is the finding, not a reason to leave them out.
     """
+    refuse.empty(group=group)
     report = {}
     for number in group.unique().tolist():
         rows = [column[group == number] for column in columns]
@@ -90,6 +96,7 @@ def subgroup_report(
     return report
 
 
+@refuse.misfit
 def mcnemar_p_value(first_right: Bool[Tensor, " B"], second_right: Bool[Tensor, " B"]) -> float:
     """Chance of a split at least this uneven if two classifiers were equally accurate: exact McNemar test, two-sided.
 
@@ -98,6 +105,7 @@ def mcnemar_p_value(first_right: Bool[Tensor, " B"], second_right: Bool[Tensor, 
     doi:10.1162/089976698300017197, recommends it where models can be trained only once; it knows nothing of the
     spread over training seeds.
     """
+    refuse.empty(first_right=first_right)
     first_only = int((first_right & ~second_right).sum())
     second_only = int((~first_right & second_right).sum())
     disagreements = first_only + second_only
@@ -105,6 +113,7 @@ def mcnemar_p_value(first_right: Bool[Tensor, " B"], second_right: Bool[Tensor, 
     return min(1.0, 2 * tail / 2**disagreements)
 
 
+@refuse.misfit
 def sign_flip_p_value(difference: Float[Tensor, " B"], *, seed: int, resamples: int = 9999) -> float:
     """Chance of a mean difference at least this far from 0 if both systems were exchangeable: paired permutation test.
 
@@ -112,6 +121,9 @@ def sign_flip_p_value(difference: Float[Tensor, " B"], *, seed: int, resamples: 
     Swapping the two systems on an example flips its sign. All 2^B flips are tried if they are at most `resamples`,
     otherwise that many random ones, with the observed one counted in, so the result is never 0.
     """
+    refuse.empty(difference=difference)
+    refuse.infinite(difference=difference)
+    refuse.outside(1, math.inf, resamples=resamples)
     rows = len(difference)
     difference = difference.double()
     exact = rows < 63 and 2**rows <= resamples

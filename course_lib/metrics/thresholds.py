@@ -7,11 +7,14 @@ score >= threshold. Labels: 1 positive, 0 negative.
 Axis letters are those of course_lib/__init__.py; J counts thresholds.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+
+from course_lib import refuse
 
 
 class OperatingPoints(NamedTuple):
@@ -33,6 +36,7 @@ class Choice(NamedTuple):
     """Per example, in the unit of the given costs."""
 
 
+@refuse.misfit
 def operating_points(label: Int[Tensor, " B"], score: Float[Tensor, " B"]) -> OperatingPoints:
     """Count the four outcomes at every distinct score, in O(B log B): sort, then cumulative sums.
 
@@ -50,14 +54,15 @@ def operating_points(label: Int[Tensor, " B"], score: Float[Tensor, " B"]) -> Op
     return OperatingPoints(torch.cat([above_all, -threshold]), true, false, true[-1] - true, false[-1] - false)
 
 
+@refuse.misfit
 def check_binary(label: Int[Tensor, " B"], score: Float[Tensor, " B"]) -> None:
     """Refuse labels other than 0 and 1, and scores without an order."""
     if not ((label == 0) | (label == 1)).all():
         raise ValueError(f"labels {label.unique().tolist()} are not 0 and 1; compare with the positive class first")
-    if score.isnan().any():
-        raise ValueError(f"{int(score.isnan().sum())} of {len(score)} scores are NaN and have no rank")
+    refuse.nan(score=score)
 
 
+@refuse.misfit
 def cheapest_threshold(
     label: Int[Tensor, " B"], score: Float[Tensor, " B"], *, false_positive_cost: float, false_negative_cost: float
 ) -> Choice:
@@ -68,8 +73,7 @@ def cheapest_threshold(
     Best 0. Chance is the cheaper of "all negative" and "all positive", and no choice here is ever dearer than that.
     On the data it was chosen on, the cost is optimistic: measure it on others.
     """
-    if len(label) == 0:
-        raise ValueError("no examples to choose a threshold on; pass at least one")
+    refuse.empty(label=label)
     _check_costs(false_positive_cost, false_negative_cost)
     points = operating_points(label, score)
     false_positives, false_negatives = points.false_positives.double(), points.false_negatives.double()
@@ -89,6 +93,7 @@ def bayes_threshold(*, false_positive_cost: float, false_negative_cost: float) -
     return false_positive_cost / (false_positive_cost + false_negative_cost)
 
 
+@refuse.misfit
 def precision_at_prevalence(
     true_positive_rate: Float[Tensor, "*J"], false_positive_rate: Float[Tensor, "*J"], prevalence: float
 ) -> Float[Tensor, "*J"]:
@@ -101,12 +106,11 @@ def precision_at_prevalence(
     """
     if not 0 < prevalence < 1:
         raise ValueError(f"prevalence {prevalence} is outside (0, 1); one class would be absent")
+    refuse.outside(0, 1, true_positive_rate=true_positive_rate, false_positive_rate=false_positive_rate)
     true, false = true_positive_rate * prevalence, false_positive_rate * (1 - prevalence)
     return true / (true + false)
 
 
 def _check_costs(false_positive_cost: float, false_negative_cost: float) -> None:
-    if min(false_positive_cost, false_negative_cost) <= 0:
-        raise ValueError(
-            f"costs {false_positive_cost} and {false_negative_cost} must be positive; a free mistake needs no model"
-        )
+    if not (0 < false_positive_cost < math.inf and 0 < false_negative_cost < math.inf):
+        raise ValueError(f"costs {false_positive_cost} and {false_negative_cost}: both must be positive and finite")

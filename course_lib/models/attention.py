@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from course_lib import refuse
 from course_lib.models.positions import rotate
 
 
@@ -28,6 +29,7 @@ class Read(NamedTuple):
     """Share of each key: rows sum to 1, or to 0 where a query may read nothing."""
 
 
+@refuse.misfit
 def dot_product_attention(
     query: Float[Tensor, "*batch T E"],
     key: Float[Tensor, "*batch S E"],
@@ -50,6 +52,7 @@ def dot_product_attention(
     return Read(weights @ value, weights)
 
 
+@refuse.misfit
 def masked_softmax(scores: Float[Tensor, "*rows S"], mask: Bool[Tensor, "*_ S"] | None) -> Float[Tensor, "*rows S"]:
     """Softmax over the positions where the mask is True; 0 elsewhere, and 0 everywhere if it is False throughout.
 
@@ -108,6 +111,7 @@ class MultiHeadAttention(nn.Module):
         self.value = nn.Linear(read, shared, bias=bias)
         self.out = nn.Linear(width, width, bias=bias)
 
+    @refuse.misfit
     def forward(
         self,
         x: Float[Tensor, "B T D"],
@@ -152,6 +156,7 @@ def share_projections(ours: MultiHeadAttention, theirs: nn.Module) -> MultiHeadA
     return ours
 
 
+@refuse.misfit
 def split_heads(tokens: Float[Tensor, "B S D"], heads: int) -> Float[Tensor, "B H S E"]:
     """Give each head its slice of the features of every token: view (B, S, H, E), then swap S and H.
 
@@ -160,6 +165,7 @@ def split_heads(tokens: Float[Tensor, "B S D"], heads: int) -> Float[Tensor, "B 
     return tokens.unflatten(-1, (heads, -1)).transpose(1, 2)
 
 
+@refuse.misfit
 def join_heads(tokens: Float[Tensor, "B H S E"]) -> Float[Tensor, "B S D"]:
     """Put the heads' features side by side again: the inverse of `split_heads`."""
     return tokens.transpose(1, 2).flatten(start_dim=2)

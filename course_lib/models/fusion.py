@@ -18,21 +18,26 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib import refuse
 
+
+@refuse.misfit
 def fuse_sum(*modalities: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
     """image + text + ...: adds feature i of every modality, so the features must already share one basis.
 
     Loses information: from D numbers per example nobody can recover the M D that went in. No parameters.
     Raises ValueError where the shapes differ, rather than broadcasting.
     """
-    return _stack(modalities, "sum").sum(dim=0)
+    return torch.stack(_some(modalities)).sum(dim=0)
 
 
+@refuse.misfit
 def fuse_mean(*modalities: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
     """(image + text + ...) / M: the sum on the scale of one modality, whatever M is. No parameters."""
-    return _stack(modalities, "mean").mean(dim=0)
+    return torch.stack(_some(modalities)).mean(dim=0)
 
 
+@refuse.misfit
 def fuse_weighted_sum(
     *modalities: Float[Tensor, "B D"], weights: Sequence[float] | Float[Tensor, " M"]
 ) -> Float[Tensor, "B D"]:
@@ -40,41 +45,43 @@ def fuse_weighted_sum(
 
     weights: not negative, summing to 1; a learned weight comes in as `logits.softmax(0)` and keeps its gradient.
     """
-    stacked = _stack(modalities, "weighted sum")
+    stacked = torch.stack(_some(modalities))
     return torch.tensordot(check_weights(weights, stacked, total=1.0), stacked, dims=1)
 
 
+@refuse.misfit
 def fuse_product(*modalities: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
     """image ⊙ text ⊙ ...: feature i of one modality scales feature i of the others; a zero anywhere wins.
 
     Usually preceded by a learned projection per modality, which is `LowRankBilinear`. No parameters.
     """
-    return _stack(modalities, "product").prod(dim=0)
+    return torch.stack(_some(modalities)).prod(dim=0)
 
 
+@refuse.misfit
 def fuse_max(*modalities: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
     """max(image, text, ...) per feature: the strongest evidence wins and alone receives the gradient.
 
     Not a weighted sum: the winner changes with the input. Where values tie, one of them gets it all. No parameters.
     """
-    return _stack(modalities, "max").max(dim=0).values
+    return torch.stack(_some(modalities)).max(dim=0).values
 
 
+@refuse.misfit
 def fuse_concat(*modalities: Float[Tensor, "B _"]) -> Float[Tensor, "B D_fused"]:
     """[image; text; ...]: lossless, widths may differ and add up, the order is part of the contract. No parameters.
 
     A linear layer on top equals a sum of one linear layer per modality, so interactions need a hidden layer: MLPFusion.
     """
-    _check_batch(modalities)
-    return torch.cat(modalities, dim=-1)
+    return torch.cat(_some(modalities), dim=-1)
 
 
+@refuse.misfit
 def fuse_outer(image: Float[Tensor, "B D_image"], text: Float[Tensor, "B D_text"]) -> Float[Tensor, "B D_image*D_text"]:
     """The matrix product image · textᵀ of each example, flattened row by row: entry i D_text + j is image_i text_j.
 
     Every pair of features, hence D_image D_text of them. A linear layer on top is a bilinear form per output.
     """
-    _check_batch((image, text))
     return torch.einsum("bi,bj->bij", image, text).flatten(start_dim=1)
 
 
@@ -91,6 +98,7 @@ class MLPFusion(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(nn.Linear(sum(widths), hidden), nn.ReLU(), nn.Linear(hidden, out))
 
+    @refuse.misfit
     def forward(self, *modalities: Float[Tensor, "B _"]) -> Float[Tensor, "B D_out"]:
         """Modalities in the order of `widths`."""
         return self.layers(fuse_concat(*modalities))
@@ -120,6 +128,7 @@ class GatedFusion(nn.Module):
         self.text = nn.Linear(text_width, width)
         self.gate = nn.Linear(image_width + text_width, width)
 
+    @refuse.misfit
     def forward(self, image: Float[Tensor, "B D_image"], text: Float[Tensor, "B D_text"]) -> Gated:
         """The fused vector and the gate that made it."""
         gate = torch.sigmoid(self.gate(fuse_concat(image, text)))
@@ -150,9 +159,9 @@ class FilmFusion(nn.Module):
         super().__init__()
         self.modulation = nn.Linear(text_width, 2 * image_width)
 
+    @refuse.misfit
     def forward(self, image: Float[Tensor, "B *positions D"], text: Float[Tensor, "B D_text"]) -> Modulated:
         """The modulated image features with the γ and β that were used."""
-        _check_batch((image, text))
         change, shift = self.modulation(text).chunk(2, dim=-1)
         per_position = (len(text), *[1] * (image.ndim - 2), -1)
         fused = (1 + change).view(per_position) * image + shift.view(per_position)
@@ -184,12 +193,14 @@ class CascadeFusion(nn.Module):
         self.first = first
         self.second = second
 
+    @refuse.misfit
     def forward(self, image: Float[Tensor, "B D_image"], text: Float[Tensor, "B D_text"]) -> Cascaded:
         """Both stages' outputs."""
         first = self.first(image)
         return Cascaded(self.second(fuse_concat(first, text)), first)
 
 
+@refuse.misfit
 def check_weights(
     weights: Sequence[float] | Float[Tensor, " M"], stacked: Float[Tensor, "M B D"], *, total: float | None
 ) -> Float[Tensor, " M"]:
@@ -201,29 +212,16 @@ def check_weights(
     came = [round(weight, 4) for weight in checked.detach().tolist()]
     if len(came) != len(stacked):
         raise ValueError(f"{len(came)} weights {came} came for {len(stacked)} modalities; give one weight per modality")
-    if min(came) < 0:
+    if not min(came) >= 0:
         raise ValueError(f"weights {came} hold a negative one; a modality's trust is 0 or more, e.g. logits.softmax(0)")
-    if total is None and sum(came) == 0:
+    if total is None and not sum(came) > 0:
         raise ValueError(f"weights {came} are all zero, which leaves no modality; raise one of them")
-    if total is not None and abs(float(checked.detach().sum()) - total) > 1e-4:
+    if total is not None and not abs(float(checked.detach().sum()) - total) <= 1e-4:
         raise ValueError(f"weights {came} sum to {sum(came):.4g}, not {total:g}; divide them by their sum")
     return checked
 
 
-def _stack(modalities: tuple[Tensor, ...], name: str) -> Tensor:
-    _check_batch(modalities)
-    shapes = [tuple(modality.shape) for modality in modalities]
-    if len(set(shapes)) > 1:
-        raise ValueError(
-            f"{name} needs modalities of one shape, but {shapes} came; "
-            "project each to a common width first (nn.Linear), or use fuse_concat, which takes any widths"
-        )
-    return torch.stack(modalities)
-
-
-def _check_batch(modalities: tuple[Tensor, ...]) -> None:
+def _some(modalities: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     if len(modalities) == 0:
         raise ValueError("no modality came; give at least one tensor of shape (B, D), e.g. fuse_sum(image, text)")
-    if len({len(modality) for modality in modalities}) > 1:
-        shapes = [tuple(modality.shape) for modality in modalities]
-        raise ValueError(f"batch sizes differ in {shapes}; row b of every modality must describe the same example")
+    return modalities

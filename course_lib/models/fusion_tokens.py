@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from course_lib import refuse
 from course_lib.models.attention import check_heads, dot_product_attention, join_heads, masked_softmax, split_heads
 
 
@@ -46,6 +47,7 @@ class CrossAttentionFusion(nn.Module):
         self.value = nn.Linear(image_width, text_width, bias=False)
         self.out = nn.Linear(text_width, text_width, bias=False)
 
+    @refuse.misfit
     def forward(
         self,
         text: Float[Tensor, "B T D"],
@@ -82,6 +84,7 @@ class JointAttentionFusion(nn.Module):
         super().__init__()
         self.attention = CrossAttentionFusion(width, width, heads)
 
+    @refuse.misfit
     def forward(
         self,
         text: Float[Tensor, "B T D"],
@@ -118,6 +121,7 @@ class AttentionPooling(nn.Module):
         super().__init__()
         self.score = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 1, bias=False))
 
+    @refuse.misfit
     def forward(self, tokens: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"] | None = None) -> Pooled:
         """mask: True where a token is real; None means all are."""
         weights = masked_softmax(self.score(tokens).squeeze(-1), mask)
@@ -149,6 +153,7 @@ class BottleneckFusion(nn.Module):
         self.text = nn.ModuleList(_transformer_layer(width, heads) for _ in range(layers))
         self.image = nn.ModuleList(_transformer_layer(width, heads) for _ in range(layers))
 
+    @refuse.misfit
     def forward(self, text: Float[Tensor, "B T D"], image: Float[Tensor, "B P D"]) -> Bottlenecked:
         """The tokens of both modalities and the bottleneck after the last layer."""
         shared = self.bottleneck.expand(len(text), -1, -1)

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from course_lib import refuse
 from course_lib.models.transformer import KeyValueCache
 
 METHODS = ("greedy", "top_p", "beam")
@@ -39,6 +40,7 @@ class Generated(NamedTuple):
     """Log-probability of the answer under the model in nats, <eos> included; not that of the truncated draw."""
 
 
+@refuse.misfit
 @torch.no_grad()
 def generate(
     model: Speaker,
@@ -83,6 +85,7 @@ def generate(
     return Generated(torch.stack(words, dim=1), total)
 
 
+@refuse.misfit
 def nucleus(log_probs: Float[Tensor, "B V"], top_p: float) -> Bool[Tensor, "B V"]:
     """The likeliest words, as few as hold `top_p` of the mass together; the likeliest one always.
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib import refuse
+
 
 def mlp(width: int, out: int, hidden: int = 32) -> nn.Sequential:
     """One hidden ReLU layer: (B, ..., width) -> (B, out); everything after the batch axis is flattened."""
@@ -35,6 +37,7 @@ class FuseThenHead(nn.Module):
         self.encode_image = nn.Identity() if encode_image is None else encode_image
         self.encode_text = nn.Identity() if encode_text is None else encode_text
 
+    @refuse.misfit
     def forward(self, image: Float[Tensor, "B ..."], text: Float[Tensor, "B ..."]) -> Float[Tensor, "B K"]:
         """Logits of K classes."""
         fused = self.fuse(self.encode_image(image), self.encode_text(text))
@@ -51,6 +54,7 @@ class AddLogits(nn.Module):
         super().__init__()
         self.image_model, self.text_model = image_model, text_model
 
+    @refuse.misfit
     def forward(self, image: Float[Tensor, "B ..."], text: Float[Tensor, "B ..."]) -> Float[Tensor, "B K"]:
         """Logits of K classes."""
         return self.image_model(image) + self.text_model(text)

@@ -18,9 +18,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from course_lib import refuse
 from course_lib.models.fusion import check_weights, fuse_weighted_sum
 
 
+@refuse.misfit
 def fuse_logits(
     *logits: Float[Tensor, "B K"],
     weights: Sequence[float] | Float[Tensor, " M"] | None = None,
@@ -44,12 +46,13 @@ def fuse_logits(
     checked = check_weights(_equal(stacked) if weights is None else weights, stacked, total=None)
     joined = torch.tensordot(checked, stacked, dims=1)
     if prior is not None:
-        if float(prior.min()) <= 0 or abs(float(prior.sum()) - 1) > 1e-4:
+        if not (float(prior.min()) > 0 and abs(float(prior.sum()) - 1) <= 1e-4):
             raise ValueError(f"prior {prior.tolist()} must be positive and sum to 1; try class counts / their sum")
         joined = joined - (checked.sum() - 1) * prior.log()
     return joined.log_softmax(dim=-1)
 
 
+@refuse.misfit
 def fuse_probabilities(
     *probabilities: Float[Tensor, "B K"], weights: Sequence[float] | Float[Tensor, " M"] | None = None
 ) -> Float[Tensor, "B K"]:
@@ -62,12 +65,7 @@ def fuse_probabilities(
     weights: not negative, summing to 1; None means 1/M each.
     """
     stacked = _stack_predictions(probabilities)
-    found = stacked.detach()
-    off = float((found.sum(dim=-1) - 1).abs().max())
-    if float(found.min()) < 0 or off > 1e-3:
-        raise ValueError(
-            f"rows of probabilities must be ≥ 0 and sum to 1, but one is off by {off:.3g}; try .softmax(-1)"
-        )
+    refuse.improbable(probabilities=stacked)
     return fuse_weighted_sum(*probabilities, weights=_equal(stacked) if weights is None else weights)
 
 
@@ -78,7 +76,4 @@ def _equal(stacked: Tensor) -> Tensor:
 def _stack_predictions(predictions: tuple[Tensor, ...]) -> Tensor:
     if len(predictions) == 0:
         raise ValueError("no modality came; give one (B, K) tensor per modality, leaving out those that are missing")
-    shapes = [tuple(prediction.shape) for prediction in predictions]
-    if len(set(shapes)) > 1:
-        raise ValueError(f"predictions of shapes {shapes} do not line up; all modalities predict the same K classes")
     return torch.stack(predictions)

@@ -10,6 +10,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from course_lib import refuse
+
 
 def causal_mask(length: int) -> Bool[Tensor, "S S"]:
     """Each token reads itself and what came before: decoders."""
@@ -34,6 +36,7 @@ def prefix_mask(prefix: int, length: int) -> Bool[Tensor, "S S"]:
     return causal_mask(length) | (torch.arange(length) < prefix)
 
 
+@refuse.misfit
 def group_mask(groups: Int[Tensor, "*batch S"]) -> Bool[Tensor, "*batch S S"]:
     """Tokens read tokens of their own group: one modality, or one document of a packed sequence."""
     return groups[..., :, None] == groups[..., None, :]
@@ -47,6 +50,7 @@ def sink_mask(length: int, sinks: int, reach: int) -> Bool[Tensor, "S S"]:
     return causal_mask(length) & (window_mask(length, reach) | (torch.arange(length) < sinks))
 
 
+@refuse.misfit
 def reached(mask: Bool[Tensor, "S S"], layers: int) -> Bool[Tensor, "S S"]:
     """Which inputs (column) may have reached each token (row) after `layers` layers, each with a residual connection.
 

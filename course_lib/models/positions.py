@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
+from course_lib import refuse
+
 PAIRINGS = ("interleaved", "halves")
 
 
@@ -26,6 +28,7 @@ def rotary_frequencies(width: int, base: float = 10_000.0) -> Float[Tensor, " E_
     return base ** (-torch.arange(0, width, 2) / width)
 
 
+@refuse.misfit
 def rotary_angles(positions: Num[Tensor, "*S"], width: int, base: float = 10_000.0) -> Float[Tensor, "*S E_half"]:
     """Angle of every pair of features at every position, in radians.
 
@@ -34,6 +37,7 @@ def rotary_angles(positions: Num[Tensor, "*S"], width: int, base: float = 10_000
     return positions[..., None] * rotary_frequencies(width, base).to(positions.device)
 
 
+@refuse.misfit
 def rotate(
     x: Float[Tensor, "*batch S E"], angles: Float[Tensor, "*_ S E_half"], *, pairing: str = "interleaved"
 ) -> Float[Tensor, "*batch S E"]:
@@ -56,6 +60,7 @@ def rotate(
     return (turned if pairing == "interleaved" else turned.transpose(-1, -2)).flatten(start_dim=-2).to(x.dtype)
 
 
+@refuse.misfit
 def mrope_ids(segments: Sequence[int | tuple[int, ...]]) -> Int[Tensor, "3 S"]:
     """Positions in time, height and width of a sequence of text, images and videos, in that order of rows.
 
@@ -81,6 +86,7 @@ def mrope_ids(segments: Sequence[int | tuple[int, ...]]) -> Int[Tensor, "3 S"]:
     return torch.cat(parts, dim=1)
 
 
+@refuse.misfit
 def mrope_angles(
     ids: Num[Tensor, "3 ..."], sections: tuple[int, int, int], base: float = 10_000.0
 ) -> Float[Tensor, "... E_half"]:

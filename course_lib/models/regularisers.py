@@ -19,7 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from course_lib import refuse
 
+
+@refuse.misfit
 def dropout(
     x: Float[Tensor, "*shape"], p: float, train: bool, generator: torch.Generator | None = None
 ) -> Float[Tensor, "*shape"]:
@@ -59,6 +62,7 @@ class DropConnectLinear(nn.Linear):
         _check_rate(p)
         self.p, self.per_example, self.generator = p, per_example, generator
 
+    @refuse.misfit
     def forward(self, x: Float[Tensor, "B D"]) -> Float[Tensor, "B D_out"]:
         """In eval mode, or with p = 0, the same numbers as nn.Linear."""
         if not self.training or self.p == 0:
@@ -73,6 +77,7 @@ class DropConnectLinear(nn.Linear):
         return f"{super().extra_repr()}, p={self.p}, per_example={self.per_example}"
 
 
+@refuse.misfit
 def drop_path(
     branch: Float[Tensor, "B ..."], p: float, train: bool, generator: torch.Generator | None = None
 ) -> Float[Tensor, "B ..."]:
@@ -123,6 +128,7 @@ class ResidualStack(nn.Module):
         self.blocks, self.mode, self.generator = nn.ModuleList(blocks), mode, generator
         self.rates = linear_drop_rates(len(self.blocks), last_rate)
 
+    @refuse.misfit
     def forward(self, x: Float[Tensor, "B ..."]) -> Float[Tensor, "B ..."]:
         """Shape of x stays as it is; so must each block's."""
         for block, rate in zip(self.blocks, self.rates, strict=True):
@@ -139,6 +145,7 @@ class ResidualStack(nn.Module):
         return block(x) * scale if scale > 0 else 0.0
 
 
+@refuse.misfit
 def smooth_labels(label: Int[Tensor, " B"], classes: int, smoothing: float) -> Float[Tensor, "B K"]:
     """Targets (1 - ε) one_hot + ε / K: the label keeps 1 - ε + ε / K, every other class gets ε / K.
 
@@ -164,6 +171,7 @@ class Mixed(NamedTuple):
     """Row of the batch that each example was mixed with."""
 
 
+@refuse.misfit
 def mixup(
     x: Float[Tensor, "B ..."], target: Float[Tensor, "B K"], alpha: float, generator: torch.Generator | None = None
 ) -> Mixed:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from course_lib import refuse
 from course_lib.models.fusion import fuse_outer, fuse_product
 
 
@@ -27,6 +28,7 @@ class FusionCost(NamedTuple):
     """Of the matrix products, per example; one multiply-add is 2 FLOPs. The element-wise products are left out."""
 
 
+@refuse.misfit
 def tensor_fusion_cost(widths: Sequence[int], out: int) -> FusionCost:
     """Cost of `TensorFusion`: Π_m (D_m + 1) features, times `out` for parameters and multiply-adds.
 
@@ -37,6 +39,7 @@ def tensor_fusion_cost(widths: Sequence[int], out: int) -> FusionCost:
     return FusionCost(features, features * out, features * out)
 
 
+@refuse.misfit
 def low_rank_cost(widths: Sequence[int], rank: int, out: int) -> FusionCost:
     """Cost of `LowRankTensorFusion`: a sum over modalities where `tensor_fusion_cost` has a product.
 
@@ -61,6 +64,7 @@ class BilinearFusion(nn.Module):
         super().__init__()
         self.out = nn.Linear(image_width * text_width, out)
 
+    @refuse.misfit
     def forward(self, image: Float[Tensor, "B D_image"], text: Float[Tensor, "B D_text"]) -> Float[Tensor, "B D_out"]:
         """One bilinear form per output."""
         return self.out(fuse_outer(image, text))
@@ -83,6 +87,7 @@ class LowRankBilinear(nn.Module):
         self.text = nn.Linear(text_width, rank)
         self.out = nn.Linear(rank, out)
 
+    @refuse.misfit
     def forward(self, image: Float[Tensor, "B D_image"], text: Float[Tensor, "B D_text"]) -> Float[Tensor, "B D_out"]:
         """The product of the projections, read out."""
         return self.out(fuse_product(self.image(image), self.text(text)))
@@ -102,6 +107,7 @@ class TensorFusion(nn.Module):
         self.widths = tuple(widths)
         self.out = nn.Linear(math.prod(width + 1 for width in widths), out, bias=False)
 
+    @refuse.misfit
     def features(self, *modalities: Float[Tensor, "B _"]) -> Float[Tensor, "B D_tensor"]:
         """The flattened outer product, its last axis running over the last modality fastest."""
         _check_widths(modalities, self.widths)
@@ -110,6 +116,7 @@ class TensorFusion(nn.Module):
             tensor = fuse_outer(tensor, modality)
         return tensor
 
+    @refuse.misfit
     def forward(self, *modalities: Float[Tensor, "B _"]) -> Float[Tensor, "B D_out"]:
         """Modalities in the order of `widths`."""
         return self.out(self.features(*modalities))
@@ -134,6 +141,7 @@ class LowRankTensorFusion(nn.Module):
         self.rank = rank
         self.factors = nn.ModuleList(nn.Linear(width, rank * out) for width in widths)
 
+    @refuse.misfit
     def forward(self, *modalities: Float[Tensor, "B _"]) -> Float[Tensor, "B D_out"]:
         """Modalities in the order of `widths`."""
         _check_widths(modalities, self.widths)
@@ -148,6 +156,7 @@ class LowRankTensorFusion(nn.Module):
         return first.unflatten(0, (self.rank, -1)).sum(dim=0)
 
 
+@refuse.misfit
 def max_rank(widths: Sequence[int]) -> int:
     """A rank at which `LowRankTensorFusion` can equal any `TensorFusion`: Π_m (D_m + 1) over the largest factor.
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course_lib import refuse
 from course_lib.models.attention import check_heads
 
 
@@ -36,11 +37,13 @@ class KeyValueCache:
         """2 x layers x B x H x S x E x bytes of a number."""
         return sum(t.numel() * t.element_size() for t in (*self.keys, *self.values))
 
+    @refuse.misfit
     def note(self, readable: Bool[Tensor, "B T"]) -> Bool[Tensor, "B S"]:
         """Add positions, True where they may be read; returns all so far."""
         self.readable = readable if self.readable is None else torch.cat([self.readable, readable], dim=1)
         return self.readable
 
+    @refuse.misfit
     def extend(
         self, layer: int, keys: Float[Tensor, "B H T E"], values: Float[Tensor, "B H T E"]
     ) -> tuple[Float[Tensor, "B H S E"], Float[Tensor, "B H S E"]]:
@@ -53,6 +56,7 @@ class KeyValueCache:
             self.values[layer] = torch.cat([self.values[layer], values], dim=2)
         return self.keys[layer], self.values[layer]
 
+    @refuse.misfit
     def select(self, rows: Int[Tensor, " N"]) -> None:
         """Keep these rows of the batch, in this order and as often as they come: what beam search does to its beams."""
         self.keys, self.values = ([t[rows] for t in side] for side in (self.keys, self.values))
@@ -80,6 +84,7 @@ class Block(nn.Module):
         self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, expand * width), nn.GELU(), nn.Linear(expand * width, width))
 
+    @refuse.misfit
     def forward(
         self, x: Float[Tensor, "B T D"], mask: Bool[Tensor, "B 1 T S"] | None = None, past: Past | None = None
     ) -> Float[Tensor, "B T D"]:
@@ -116,6 +121,7 @@ class PatchEncoder(nn.Module):
         self.positions = nn.Parameter(torch.randn((side // patch) ** 2, width) * 0.02)
         self.blocks = nn.ModuleList(Block(width, heads, expand=expand) for _ in range(depth))
 
+    @refuse.misfit
     def tokens(self, images: Float[Tensor, "B channels side side"]) -> Float[Tensor, "B P D"]:
         """Patch vectors after the last block, without a norm: what LLaVA's projector reads."""
         x = self.patches(images).flatten(2).transpose(1, 2) + self.positions
@@ -123,6 +129,7 @@ class PatchEncoder(nn.Module):
             x = block(x)
         return x
 
+    @refuse.misfit
     def forward(self, images: Float[Tensor, "B channels side side"]) -> Float[Tensor, "B P D"]:
         """The same as `tokens`."""
         return self.tokens(images)
@@ -137,6 +144,7 @@ class VisionTransformer(PatchEncoder):
         super().__init__(side, patch, channels, width, depth, heads, expand=expand)
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, outputs)
 
+    @refuse.misfit
     def forward(self, images: Float[Tensor, "B channels side side"]) -> Float[Tensor, "B outputs"]:
         """One vector per image: class scores, or a place in a shared space."""
         return self.head(self.norm(self.tokens(images)).mean(1))
@@ -166,10 +174,12 @@ class Decoder(nn.Module):
         for table in (self.embed, self.positions):
             nn.init.normal_(table.weight, std=0.02)
 
+    @refuse.misfit
     def forward(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B T outputs"]:
         """Position t sees tokens 0 to t only."""
         return self.read(self.embed(tokens))
 
+    @refuse.misfit
     def read(
         self,
         x: Float[Tensor, "B T D"],
@@ -201,6 +211,7 @@ class Decoder(nn.Module):
         return self.head(self.norm(x))
 
 
+@refuse.misfit
 def cached_mask(readable: Bool[Tensor, "B S"], last: int) -> Bool[Tensor, "B 1 T S"]:
     """Who may read whom, for the `last` T of S positions: itself, and every readable one before it.
 

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from course_lib import refuse
 from course_lib.models.transformer import Decoder, KeyValueCache, PatchEncoder
 
 PAD = 0
@@ -55,6 +56,7 @@ class VisionLanguageModel(nn.Module):
         """P: patches of an image, which is what <image> turns into."""
         return (self.vision.side // self.vision.patch) ** 2
 
+    @refuse.misfit
     def forward(
         self,
         images: Float[Tensor, "images 3 height width"] | None,
@@ -70,6 +72,7 @@ class VisionLanguageModel(nn.Module):
         x, readable, places = self.splice(images, ids, readable)
         return NextWord(self.decoder.read(x, readable), places)
 
+    @refuse.misfit
     def start(
         self,
         images: Float[Tensor, "images 3 height width"] | None,
@@ -84,6 +87,7 @@ class VisionLanguageModel(nn.Module):
         x, readable, _ = self.splice(images, ids, readable)
         return self._sayable(self.decoder.read(x, readable, cache)[:, -1]), cache
 
+    @refuse.misfit
     def step(self, words: Int[Tensor, " B"], cache: KeyValueCache) -> Float[Tensor, "B V"]:
         """Read one more word a row ("decode"): scores of the next."""
         return self._sayable(self.decoder.read(self.decoder.embed(words[:, None]), None, cache)[:, -1])
@@ -92,6 +96,7 @@ class VisionLanguageModel(nn.Module):
         """<image> is read, never said."""
         return scores.index_fill(1, torch.tensor(self.image_id, device=scores.device), float("-inf"))
 
+    @refuse.misfit
     def see(self, images: Float[Tensor, "B 3 height width"]) -> Float[Tensor, "B P D"]:
         """Patches in the decoder's space."""
         size = self.vision.side
@@ -102,6 +107,7 @@ class VisionLanguageModel(nn.Module):
             )
         return self.projector(self.vision.tokens(images))
 
+    @refuse.misfit
     def splice(
         self,
         images: Float[Tensor, "images 3 height width"] | None,
@@ -123,6 +129,7 @@ class VisionLanguageModel(nn.Module):
         return both.gather(1, order[..., None].expand(-1, -1, both.shape[-1])), readable, places
 
 
+@refuse.misfit
 def splice_order(ids: Int[Tensor, "B T"], image_id: int, patches: int) -> tuple[Tensor, Tensor]:
     """Where position s of the sequence comes from in [T words; P patches], (B, S), and where each word went, (B, T).
 
@@ -145,6 +152,7 @@ def splice_order(ids: Int[Tensor, "B T"], image_id: int, patches: int) -> tuple[
     return order, torch.where(word < at, word, word + patches - 1)
 
 
+@refuse.misfit
 def splice_labels(
     labels: Int[Tensor, "B T"], ids: Int[Tensor, "B T"], image_id: int, patches: int
 ) -> Int[Tensor, "B S"]:
@@ -154,6 +162,7 @@ def splice_labels(
     return torch.cat([labels, unseen], dim=1).gather(1, order)
 
 
+@refuse.misfit
 def answer_loss(logits: Float[Tensor, "B S V"], labels: Int[Tensor, "B S"]) -> Float[Tensor, ""]:
     """Cross-entropy in nats per word of the answers, each position predicting the next; log(V) is chance, 0 the best.
 

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from course_lib import refuse
 from course_lib.models.fusion_tokens import CrossAttentionFusion
 
 PAD = 0
@@ -40,6 +41,7 @@ class VqaBlock(nn.Module):
         self.feed_norm = nn.LayerNorm(width)
         self.feed = nn.Sequential(nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
 
+    @refuse.misfit
     def forward(
         self, tokens: Float[Tensor, "B S D"], mask: Bool[Tensor, "B S"]
     ) -> tuple[Float[Tensor, "B S D"], Float[Tensor, "B H S S"]]:
@@ -94,6 +96,7 @@ class VqaTransformer(nn.Module):
         """Patches along an edge; P = grid²."""
         return self.size // self.patch
 
+    @refuse.misfit
     def forward(self, image: Float[Tensor, "B 3 size size"], ids: Int[Tensor, "B T"]) -> Answered:
         """image: in [0, 1]. ids: <bos>, the question, <eos>, <pad>..."""
         if tuple(image.shape[-2:]) != (self.size, self.size) or ids.shape[1] > self.most_words:
