@@ -1,6 +1,8 @@
+import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,6 +35,7 @@ class Picture(nn.Module):
         return image * 2
 
 
+LIBRARY = Path(refuse.__file__).parent
 SCORES, LABEL = torch.rand(8, 5), torch.arange(8) % 5
 
 
@@ -143,6 +146,20 @@ def test_no_value_is_looked_at():
     assert share_right(SCORES.to("meta"), LABEL.to("meta")).is_meta
     with FakeTensorMode(), pytest.raises(ValueError, match="label has shape"):
         share_right(torch.empty(8, 5), torch.zeros(7, dtype=torch.int64))
+
+
+NOTHING_LOOKED_AT = ["models", "losses/classification.py", "losses/margin.py", "losses/regression.py"]
+LOOKED_AT = {"late_fusion.py": {"improbable"}}
+"""Probabilities are pooled after training."""
+
+
+@pytest.mark.parametrize("place", NOTHING_LOOKED_AT)
+def test_a_training_step_takes_the_check_of_forms_alone(place):
+    """A look at values would make every step wait for the accelerator."""
+    path = LIBRARY / place
+    for file in [path] if path.suffix else sorted(path.glob("*.py")):
+        used = set(re.findall(r"\brefuse\.(\w+)", file.read_text(encoding="utf-8"))) - {"misfit"}
+        assert used == LOOKED_AT.get(file.name, set()), file
 
 
 def test_transforms_see_through_it():

@@ -33,7 +33,10 @@ def check_inputs(model: nn.Module, inputs: Mapping[str, Any], fixed: Mapping[str
     sizes |= {name: len(value) for name, value in fixed.items() if isinstance(value, Tensor) and value.ndim > 0}
     if len(set(sizes.values())) != 1:
         raise ValueError(f"inputs hold different numbers of examples: {sizes}; the first axis is the batch")
-    return next(iter(sizes.values()))
+    count = next(iter(sizes.values()))
+    if count == 0:
+        raise ValueError(f"inputs {sorted(inputs)} hold no example, and of none there is nothing to explain")
+    return count
 
 
 def _check_names(model: nn.Module, arguments: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import captum.metrics
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 
@@ -62,7 +62,7 @@ def infidelity(
     model: nn.Module,
     inputs: Mapping[str, Tensor],
     target: int | Int[Tensor, " B"] | None,
-    parts: Mapping[str, Tensor],
+    parts: Mapping[str, Float[Tensor, "B ..."]],
     *,
     noise: float = 0.1,
     samples: int = 20,
@@ -102,7 +102,7 @@ def infidelity(
 @refuse.misfit
 def sensitivity(
     explain: Callable[[dict[str, Tensor]], Tensor],
-    inputs: Mapping[str, Tensor],
+    inputs: Mapping[str, Shaped[Tensor, "B ..."]],
     name: str,
     *,
     radius: float = 0.02,
@@ -115,6 +115,7 @@ def sensitivity(
     the batch first; it is called with a batch `samples` times as large, so targets must be computed inside.
     """
     refuse.unknown(inputs, name=name)
+    refuse.empty(**{name: inputs[name]})
     count = len(inputs[name])
 
     def repeated(given: Any) -> tuple[Tensor]:
