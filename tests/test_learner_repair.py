@@ -134,6 +134,21 @@ def test_a_store_that_was_open_before_does_not_write_into_a_file_that_is_about_t
     assert again.reviews() == reviews(1)
 
 
+@pytest.mark.parametrize("beside", ["reviews.repair", "reviews.rebuilt", "reviews.part"])
+@pytest.mark.parametrize("damaged", [False, True])
+def test_garbage_in_the_files_of_the_repair_itself_is_no_trouble(tmp_path, beside, damaged):
+    store = ReviewStore(tmp_path)
+    store.add(reviews(1)[0])
+    if damaged:
+        damage_an_index(store.path)
+    (tmp_path / beside).write_bytes(b"no database " * 99)
+    again = ReviewStore(tmp_path)
+    assert again.reviews() == reviews(1) and ("1 reviews" in again.notice) == damaged
+    assert len(damaged_files(tmp_path)) == damaged
+    again.add(reviews(2)[1])
+    assert ReviewStore(tmp_path).reviews() == reviews(2)
+
+
 def test_a_repair_waits_for_whoever_reads_or_writes(tmp_path, monkeypatch):
     (tmp_path / FILE).write_bytes(b"no database " * 999)
     monkeypatch.setattr(repair_module, "BUSY_SECONDS", 0.05)

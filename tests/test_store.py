@@ -197,6 +197,21 @@ def test_a_home_that_does_not_exist_is_refused_in_words(monkeypatch):
 # --- files in other hands -------------------------------------------------------------------------------------------
 
 
+def test_a_file_that_somebody_deleted_or_changed_says_what_to_do(tmp_path):
+    store = filled(tmp_path)
+    store.path.unlink()
+    with pytest.raises(StoreError, match="is not as the course made it: no such table: reviews. If it was deleted"):
+        store.add(reviews(1)[0])
+    again = filled(tmp_path)
+    assert again.reviews() == reviews(3)
+    with closing(sqlite3.connect(again.path)) as connection:
+        connection.execute("DROP TABLE notes")
+        connection.commit()
+    with pytest.raises(StoreError, match="no such table: notes.*move it away, and a new one is made"):
+        ReviewStore(tmp_path).notes()
+    assert ReviewStore(tmp_path).reviews() == reviews(3)
+
+
 def test_a_locked_file_says_that_it_is_locked_and_by_what_kind_of_thing(tmp_path, monkeypatch):
     store = filled(tmp_path)
     monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.05)

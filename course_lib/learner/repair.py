@@ -55,7 +55,7 @@ def held(path: Path) -> Iterator[None]:
 def needs_repair(path: Path) -> bool:
     """Whether the file is damaged, or its repair was interrupted."""
     with _locked(path, _TOGETHER):
-        return _built(path).exists() or bool(find_damage(path))
+        return _built(path).exists() or bool(find_damage(path, BUSY_SECONDS))
 
 
 def repair(path: Path, schema: str, columns: dict[str, str], fits: Callable[[str, tuple], bool]) -> str:
@@ -66,9 +66,10 @@ def repair(path: Path, schema: str, columns: dict[str, str], fits: Callable[[str
     """
     with _locked(path, _ALONE):
         built, damage = _built(path), "its repair was interrupted"
-        if not built.exists():
-            damage = find_damage(path)
+        if not built.exists() or find_damage(built, BUSY_SECONDS):
+            damage = find_damage(path, BUSY_SECONDS)
             if not damage:
+                built.unlink(missing_ok=True)
                 return ""
             _build(built, schema, {table: (columns[table], _kept(path, table, columns, fits)) for table in columns})
         with closing(sqlite3.connect(built)) as new:
@@ -93,6 +94,9 @@ def insert(connection: sqlite3.Connection, table: str, columns: str, rows: list[
 def _locked(path: Path, how: str) -> Iterator[None]:
     """Hold the lock beside `path`, an SQLite file in which nothing ever stands."""
     file = path.with_suffix(".repair")
+    with suppress(FileNotFoundError):
+        if file.stat().st_size > 0:  # whatever wrote it, SQLite could not lock it
+            file.unlink()
     with closing(sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None)) as lock:
         for statement in how.split(";"):
             lock.execute(statement).fetchall()

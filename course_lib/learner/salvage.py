@@ -9,12 +9,15 @@ from tempfile import TemporaryDirectory
 LARGEST = 1 << 30  # bytes; a review takes about 50, so a larger size in a header is damage itself
 
 
-def find_damage(path: Path) -> str:
-    """What SQLite says is wrong with the file, in one line; empty for a sound one and for none."""
+def find_damage(path: Path, patience: float) -> str:
+    """What SQLite says is wrong with the file, in one line; empty for a sound one and for none.
+
+    patience: seconds to wait for a file that somebody keeps locked, before sqlite3.OperationalError.
+    """
     if not path.is_file():
         return ""
     try:
-        with closing(sqlite3.connect(path, timeout=10.0)) as connection:
+        with closing(sqlite3.connect(path, timeout=patience)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             return "" if found == "ok" else " ".join(str(found).split())
     except sqlite3.OperationalError:

@@ -217,7 +217,7 @@ class ReviewStore:
         try:
             yield
         except (OSError, sqlite3.OperationalError) as error:
-            raise StoreError(f"{_explain(self.path, error)}. Nothing that was saved before is lost") from error
+            raise StoreError(_explain(self.path, error)) from error
         except sqlite3.DatabaseError as error:
             raise StoreError(
                 f"{self.path} is damaged: {error}. Call again: the file will be moved aside, and what can be read "
@@ -227,13 +227,20 @@ class ReviewStore:
 
 def _explain(path: Path, error: Exception) -> str:
     """Why the file could not be used, and what to do."""
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_ERROR:
+        return (
+            f"{path} is not as the course made it: {error}. If it was deleted or replaced, call again and go on; if "
+            "another program changed it, move it away, and a new one is made"
+        )
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return (
             f"{path} is locked: another program has kept it for itself for {BUSY_SECONDS:g} s, for example a kernel or "
             "terminal of the course that hangs, a database browser with unsaved changes, or a program that copies or "
-            "synchronises the folder. Close it, or wait, and call again"
+            "synchronises the folder. Close it, or wait, and call again. Nothing that was saved before is lost"
         )
     return (
         f"cannot keep reviews in {path}: {error}. Make the folder writable and leave space on the disk, or choose "
-        "another: import os; os.environ['COURSE_DATA'] = '/a/folder/of/yours', then call again"
+        "another: import os; os.environ['COURSE_DATA'] = '/a/folder/of/yours', then call again. Nothing that was saved "
+        "before is lost"
     )
