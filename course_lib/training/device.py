@@ -28,14 +28,12 @@ def pick_device(name: str = "auto") -> Runtime:
     >>> pick_device("cpu").reason
     'CPU: fp32, the format that every CPU computes at full speed'
     """
-    kind = name.partition(":")[0]
-    if kind == "auto":
-        kind = available()[0].partition(":")[0]
+    kind = (available()[0] if name == "auto" else name).partition(":")[0]
     if kind == "cuda":
         return _cuda(name)
     if kind == "mps" and torch.backends.mps.is_available():
         return Runtime(torch.device("mps"), torch.float32, "MPS: fp32, the format that all of its operators have")
-    if kind == "cpu":
+    if name in ("auto", "cpu", "cpu:0"):
         reason = "CPU: fp32, the format that every CPU computes at full speed"
         return Runtime(torch.device("cpu"), torch.float32, reason)
     raise _absent(name)
@@ -61,5 +59,5 @@ def _cuda(name: str) -> Runtime:
 
 def _absent(name: str) -> ValueError:
     return ValueError(
-        f"device {name!r} is not here; this machine has {', '.join(available())}; try pick_device('auto')"
+        f"device {name!r} is not here; this machine has {', '.join(available())}; 'auto' takes the first of these"
     )

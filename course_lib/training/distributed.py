@@ -39,6 +39,10 @@ from course_lib.training.blocks import repeated_blocks
 from course_lib.training.device import Runtime, pick_device
 
 
+class RefusedElsewhere(RuntimeError):
+    """Another process of this run cannot go on."""
+
+
 class World(NamedTuple):
     """This process's number and the number of processes; (0, 1) outside a process group."""
 
@@ -147,7 +151,7 @@ def agreed(number: Callable[[], int], device: torch.device) -> int:
     if failure is not None:
         raise failure
     if value < 0:
-        raise RuntimeError("process 0 was refused and says why")
+        raise RefusedElsewhere("process 0 was refused and says why")
     return int(value)
 
 

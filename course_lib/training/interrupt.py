@@ -30,6 +30,9 @@ class Interrupt:
         """Whether a signal came."""
         return self.number is not None
 
+    def __str__(self) -> str:
+        return signal.Signals(self.number).name if self.asked else "no signal"
+
     def stop(self) -> None:
         """Raise what the signal stands for: KeyboardInterrupt, or SystemExit with the status 128 + SIGTERM."""
         raise KeyboardInterrupt if self.number == signal.SIGINT else SystemExit(128 + signal.SIGTERM)

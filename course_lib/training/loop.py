@@ -103,6 +103,7 @@ def fit(
                 if directory is not None and (last or interrupt.asked or _due(step + 1, config.checkpoint_every)):
                     _save(state, recorder, engine, directory, step + 1)
                 if interrupt.asked:
+                    progress.say(f"{interrupt} after step {step + 1}: the run stops here")
                     interrupt.stop()
         except KeyboardInterrupt:
             recorder.read()
