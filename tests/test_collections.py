@@ -252,6 +252,13 @@ def test_an_empty_json_and_a_damaged_one(vqa):
         load_vqa_v2(vqa)
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"images": [], "annotations": [' + "9" * 5_000 + "]}"])
+def test_a_json_that_only_an_attacker_writes(coco, text):
+    write(coco / "annotations/captions_val2017.json", text)
+    with pytest.raises(CollectionError, match="is no JSON that was published: "):
+        load_coco_captions(coco)
+
+
 def test_a_web_page_saved_as_json_and_a_byte_order_mark(coco):
     path = coco / "annotations/captions_val2017.json"
     whole = path.read_text(encoding="utf-8")

@@ -37,7 +37,8 @@ def test_the_words_say_how_and_where(tmp_path):
     cases = {
         ("a.yaml", b"- a\n- b\n"): "cut short: its end mark, a last line '...', is missing after line 2",
         ("a.yaml", b"- a\n...\n- b\n"): "goes on after its end mark, the line '...' (2 of 3)",
-        ("a.json", b'{"a": 1,\n'): "cut short or altered: Expecting property name enclosed in double quotes in line 2",
+        ("a.json", b'{"a": 1,\n'): "cut short or altered: Expecting property name enclosed in double quotes: line 2",
+        ("a.json", b"[" * 100_000): "cut short or altered: maximum recursion depth",
         ("a.csv", b"x,y\n1,2\n3\n"): "cut short or altered: row 2 of 2 has not the 2 fields of the header",
         ("a.csv", b"x,y\n1,2"): "cut short in row 1: its last line is not ended",
         ("a.csv", b"x,y\n1,2\n"): "cut short: 1 rows, the catalogue has 2",

@@ -45,6 +45,8 @@ def read_json(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
             f"{path} is no JSON: {error.msg} in line {error.lineno}, column {error.colno}, it begins with "
             f"{text.lstrip()[:40]!r}; fetch it again"
         ) from None
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits, a list in a list in a list ...
+        raise CollectionError(f"{path} is no JSON that was published: {error}; fetch it again") from None
     missing = [key for key in keys if not isinstance(found, dict) or key not in found]
     if missing:
         have = sorted(found) if isinstance(found, dict) else f"a {type(found).__name__}"

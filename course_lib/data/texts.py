@@ -50,8 +50,8 @@ def _yaml_damage(text: str) -> str | None:
 def _json_damage(text: str) -> str | None:
     try:
         json.loads(text)
-    except json.JSONDecodeError as error:
-        return f"cut short or altered: {error.msg} in line {error.lineno}"
+    except (ValueError, RecursionError) as error:
+        return f"cut short or altered: {error}"
     return None
 
 
