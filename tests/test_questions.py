@@ -144,7 +144,7 @@ def test_a_claim_of_another_lesson_links_to_its_notebook(tmp_path):
     "record, line, message",
     [
         (changed("evidence: [C42.1]", "evidence: [C42.7]"), 18, "claim C42.7 is in no cell of 42_numbers.ipynb"),
-        (changed("42.1 count", "42.1 recount"), 19, "lesson_42.py; that file has 42.1 count"),
+        (changed("42.1 count", "42.1 recount"), 19, "lesson_42; there is 42.1 count"),
         (changed("  tags:", "  section: '42.9'\n  tags:"), 20, "has no section '42.9'; it has ['42.1', '42.2']"),
     ],
 )

@@ -1,1 +1,1 @@
-"""Exercises, one module per lesson: statement, stages, reference, mutants, hints."""
+"""Exercises, one package per lesson and one module per exercise: statement, stages, reference, mutants, hints."""

@@ -1,6 +1,6 @@
 """Evidence: what an answer rests on, a claim that some lesson prints or a primary source, and where it is found.
 
-Lessons are read as text (notebooks/src/NN_*.py and course_lib/exercises/lesson_NN.py), so looking up a reference runs
+Lessons are read as text (notebooks/src/NN_*.py and course_lib/exercises/lesson_NN), so looking up a reference runs
 no lesson and imports no model. References into a lesson whose file is not written yet are allowed, and marked planned.
 """
 
@@ -57,8 +57,17 @@ class Evidence:
 def scan_targets(root: Path) -> dict[str, Targets]:
     """Read every lesson source and exercise module under the repository `root`; the keys are "00", "01", ..."""
     sources = {path.name[:2]: path for path in sorted((root / "notebooks" / "src").glob("[0-9][0-9]_*.py"))}
-    modules = {path.stem[-2:]: path for path in (root / "course_lib" / "exercises").glob("lesson_[0-9][0-9].py")}
+    modules = _exercise_files(root / "course_lib" / "exercises")
     return {number: _scan(sources.get(number), modules.get(number)) for number in sorted({*sources, *modules})}
+
+
+def _exercise_files(folder: Path) -> dict[str, list[Path]]:
+    """Files of each lesson's exercises: lesson_NN.py, or those in lesson_NN/."""
+    found = {}
+    for path in sorted([*folder.glob("lesson_[0-9][0-9].py"), *folder.glob("lesson_[0-9][0-9]/*.py")]):
+        name = path.stem if path.parent == folder else path.parent.name
+        found.setdefault(name[-2:], []).append(path)
+    return found
 
 
 def find_evidence(ref: str, targets: dict[str, Targets]) -> Evidence:
@@ -84,8 +93,8 @@ def exercise_is_planned(exercise: str, targets: dict[str, Targets]) -> bool:
         raise ValueError(f"exercise {exercise!r} is not an id; write lesson, number and name like '07.1 fuse', or null")
     known = targets.get(match[1], NOT_WRITTEN).exercises
     if known is not None and exercise not in known:
-        module = f"course_lib/exercises/lesson_{match[1]}.py"
-        raise LookupError(f"exercise {exercise!r} is not in {module}; that file has {_listing(known)}")
+        module = f"course_lib/exercises/lesson_{match[1]}"
+        raise LookupError(f"exercise {exercise!r} is not in {module}; there is {_listing(known)}")
     return known is None
 
 
@@ -101,8 +110,9 @@ def _find_claim(ref: str, lesson: Targets) -> Evidence:
     return Evidence(ref, url=f"{lesson.notebook}{anchor}", section=section)
 
 
-def _scan(source: Path | None, module: Path | None) -> Targets:
-    exercises = None if module is None else frozenset(_EXERCISE_ID.findall(module.read_text(encoding="utf-8")))
+def _scan(source: Path | None, modules: list[Path] | None) -> Targets:
+    texts = [path.read_text(encoding="utf-8") for path in modules or ()]
+    exercises = None if modules is None else frozenset(_EXERCISE_ID.findall("\n".join(texts)))
     if source is None:
         return Targets(exercises=exercises)
     claims, sections = {}, [""]

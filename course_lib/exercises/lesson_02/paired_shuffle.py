@@ -1,0 +1,144 @@
+"""Exercise 02.4: one shuffle for images and their texts."""
+
+import random
+
+import torch
+
+from course_lib.lesson.exercises import Exercise
+
+
+def _pairs(count=40):
+    images = torch.arange(count, dtype=torch.float32)[:, None, None].repeat(1, 2, 3)  # (B, 2, 3), image i is all i
+    return images, [f"caption {number}" for number in range(count)]
+
+
+def _numbers(images, texts):
+    kind = type(images).__name__
+    assert isinstance(images, torch.Tensor), f"the images came back as a {kind}; return a tensor, the texts as a list"
+    return images[:, 0, 0].long().tolist(), [int(text.split()[1]) for text in texts]
+
+
+def shuffle_loses_nothing(paired_shuffle):
+    seen, read = _numbers(*paired_shuffle(*_pairs(), 0))
+    for what, numbers in (("images", seen), ("texts", read)):
+        assert sorted(numbers) == list(range(40)), f"some {what} came twice or not at all; a shuffle is a permutation"
+
+
+def shuffle_keeps_pairs(paired_shuffle):
+    seen, read = _numbers(*paired_shuffle(*_pairs(), 0))
+    kept = sum(image == text for image, text in zip(seen, read, strict=True))
+    assert kept == 40, f"{kept} of 40 images still have their caption; one order has to serve both"
+
+
+def shuffle_shuffles(paired_shuffle):
+    seen, _ = _numbers(*paired_shuffle(*_pairs(), 0))
+    assert seen != list(range(40)), "the order is the old one"
+    moved = sum(place != number for place, number in enumerate(seen))
+    assert moved > 25, f"{40 - moved} of 40 stayed where they were; by luck one does"
+
+
+def shuffle_follows_the_seed(paired_shuffle):
+    torch.manual_seed(1)
+    random.seed(1)
+    first, again, other = (_numbers(*paired_shuffle(*_pairs(), seed))[0] for seed in (3, 3, 4))
+    assert first == again, "one seed gave two orders; a run that resumes needs the same one again"
+    assert first != other, "two seeds gave one order; epochs would all look alike"
+
+
+def shuffle_leaves_its_input(paired_shuffle):
+    images, texts = _pairs()
+    paired_shuffle(images, texts, 0)
+    assert _numbers(images, texts) == (list(range(40)),) * 2, "the caller's data came back shuffled; return copies"
+
+
+def shuffle_refuses_a_torn_set(paired_shuffle):
+    images, texts = _pairs()
+    try:
+        paired_shuffle(images, texts[:-1], 0)
+    except ValueError:
+        return
+    except AssertionError:
+        raise AssertionError("an assert is not there under python -O; raise ValueError with both counts") from None
+    except IndexError:
+        raise AssertionError(
+            "39 texts for 40 images ended in an IndexError; raise ValueError with both counts"
+        ) from None
+    raise AssertionError("39 texts for 40 images were accepted in silence; raise ValueError")
+
+
+def _paired_shuffle(images, texts, seed):
+    if len(images) != len(texts):
+        raise ValueError(f"{len(images)} images and {len(texts)} texts are not pairs")
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images[order], [texts[row] for row in order.tolist()]
+
+
+def _shuffle_twice(images, texts, seed):
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images[order], random.Random(seed).sample(texts, len(texts))
+
+
+def _shuffle_with_replacement(images, texts, seed):
+    rows = torch.randint(len(images), (len(images),), generator=torch.Generator().manual_seed(seed))
+    return images[rows], [texts[row] for row in rows.tolist()]
+
+
+def _shuffle_globally(images, texts, seed):
+    order = torch.randperm(len(images))
+    return images[order], [texts[row] for row in order.tolist()]
+
+
+def _shuffle_in_place(images, texts, seed):
+    shuffled, texts[:] = _paired_shuffle(images, texts, seed)
+    return shuffled, texts
+
+
+def _shuffle_asserts(images, texts, seed):
+    assert len(images) == len(texts)
+    return _paired_shuffle(images, texts, seed)
+
+
+def _shuffle_unchecked(images, texts, seed):
+    count = min(len(images), len(texts))
+    return _paired_shuffle(images[:count], texts[:count], seed)
+
+
+paired_shuffle = Exercise(
+    id="02.4 paired_shuffle",
+    task="Write paired_shuffle(images, texts, seed): a tensor (B, ...) and a list of B texts -> both in one new "
+    "order. Every image keeps its text, the seed decides, the input stays as it was; unequal counts: ValueError.",
+    stages=(
+        shuffle_loses_nothing,
+        shuffle_keeps_pairs,
+        shuffle_shuffles,
+        shuffle_follows_the_seed,
+        shuffle_leaves_its_input,
+        shuffle_refuses_a_torn_set,
+    ),
+    reference=_paired_shuffle,
+    mutants={
+        "came twice or not at all": _shuffle_with_replacement,
+        "one order has to serve both": _shuffle_twice,
+        "the order is the old one": lambda images, texts, seed: (
+            _paired_shuffle(images, texts, seed) and (images, list(texts))
+        ),
+        "stayed where they were": lambda images, texts, seed: (
+            (images.roll(1, 0), [texts[-1], *texts[:-1]])
+            if len(texts) < 40
+            else (torch.cat([images[1:9], images[:1], images[9:]]), [*texts[1:9], texts[0], *texts[9:]])
+        ),
+        "one seed gave two orders": _shuffle_globally,
+        "two seeds gave one order": lambda images, texts, seed: _paired_shuffle(images, texts, 0),
+        "return copies": _shuffle_in_place,
+        "accepted in silence": _shuffle_unchecked,
+        "return a tensor": lambda images, texts, seed: tuple(map(list, _paired_shuffle(images, texts, seed))),
+        "an assert is not there": _shuffle_asserts,
+    },
+    hints=(
+        "Shuffle numbers, not things. How many orders do you need?",
+        "order = torch.randperm(B, generator=torch.Generator().manual_seed(seed)); index images and texts with it.",
+        "images[order], [texts[row] for row in order.tolist()], after a check that both have the same length.",
+    ),
+    difficulty=1,
+    minutes=10,
+)

@@ -1,0 +1,93 @@
+"""Exercise 07.3: late fusion of probabilities and of their logarithms."""
+
+import torch
+
+from course_lib.lesson.exercises import Exercise
+
+IMAGE_LOGITS = torch.tensor([[0.9, 0.1], [0.5, 0.5]]).log()
+TEXT_LOGITS = torch.tensor([[0.4, 0.6], [0.2, 0.8]]).log()
+
+
+def late_returns_probabilities(late_fusion):
+    for space in ("log", "probability"):
+        got = late_fusion(IMAGE_LOGITS, TEXT_LOGITS, 0.25, space)
+        assert got.shape == (2, 2) and got.is_floating_point(), (
+            f"{space}: (2, 2) probabilities are due, not decisions; an average of labels invents classes in between"
+        )
+        total = got.sum(dim=-1)
+        assert torch.allclose(total, torch.ones(2)), f"{space}: rows sum to {total.tolist()}, not 1: normalise again"
+
+
+def late_ignores_a_constant(late_fusion):
+    for space in ("log", "probability"):
+        shifted = late_fusion(IMAGE_LOGITS + 7.0, TEXT_LOGITS, 0.25, space)
+        assert torch.allclose(shifted, late_fusion(IMAGE_LOGITS, TEXT_LOGITS, 0.25, space), atol=1e-5), (
+            f"{space}: adding 7 to all logits of one modality changed the answer; softmax each modality before mixing"
+        )
+
+
+def late_mixes_probabilities(late_fusion):
+    got = late_fusion(IMAGE_LOGITS, TEXT_LOGITS, 0.25, "probability")[0, 0].item()
+    assert abs(got - 0.775) > 1e-5, "probability: the weight landed on the text; `weight` belongs to the image"
+    assert abs(got - 0.525) < 1e-5, f"probability: 0.25 * 0.9 + 0.75 * 0.4 should be 0.525, got {got:.3f}"
+
+
+def late_multiplies_in_log_space(late_fusion):
+    got = late_fusion(IMAGE_LOGITS, TEXT_LOGITS, 0.25, "log")[0, 0].item()
+    powers = 0.9**0.25 * 0.4**0.75, 0.1**0.25 * 0.6**0.75
+    right = powers[0] / sum(powers)
+    assert abs(got - 0.525) > 1e-5, "log: that is the average of probabilities; average the logarithms, then normalise"
+    assert abs(got - right) < 1e-5, (
+        f"log: p is proportional to p_image^w * p_text^(1-w), here {right:.3f}, got {got:.3f}"
+    )
+
+
+def _late(image_logits, text_logits, weight, space):
+    if space == "probability":
+        return weight * image_logits.softmax(-1) + (1 - weight) * text_logits.softmax(-1)
+    return (weight * image_logits.log_softmax(-1) + (1 - weight) * text_logits.log_softmax(-1)).softmax(-1)
+
+
+def _in_log_space(wrong):
+    return lambda i, t, w, space: wrong(i, t, w) if space == "log" else _late(i, t, w, space)
+
+
+def _in_probability_space(wrong):
+    return lambda i, t, w, space: wrong(i, t, w) if space == "probability" else _late(i, t, w, space)
+
+
+def _geometric_without_normalising(image_logits, text_logits, weight):
+    return (weight * image_logits.log_softmax(-1) + (1 - weight) * text_logits.log_softmax(-1)).exp()
+
+
+late_fusion = Exercise(
+    id="07.3 late_fusion",
+    task="Write late_fusion(image_logits, text_logits, weight, space): (B, K), (B, K) -> (B, K) probabilities. "
+    "space='probability' averages probabilities, space='log' averages log-probabilities and normalises again; "
+    "`weight` is the image's share.",
+    stages=(
+        late_returns_probabilities,
+        late_ignores_a_constant,
+        late_mixes_probabilities,
+        late_multiplies_in_log_space,
+    ),
+    reference=_late,
+    mutants={
+        "an average of labels": lambda i, t, w, space: w * i.argmax(-1) + (1 - w) * t.argmax(-1),
+        "normalise again": _in_log_space(_geometric_without_normalising),
+        "rows sum to [2.0, 2.0]": _in_probability_space(lambda i, t, w: i.softmax(-1) + t.softmax(-1)),
+        "softmax each modality before mixing": _in_probability_space(
+            lambda i, t, w: (w * i + (1 - w) * t) / (w * i + (1 - w) * t).sum(-1, keepdim=True)
+        ),
+        "the weight landed on the text": lambda i, t, w, space: _late(i, t, 1 - w, space),
+        "that is the average of probabilities": lambda i, t, w, space: _late(i, t, w, "probability"),
+        "p is proportional to": _in_log_space(lambda i, t, w: (i.log_softmax(-1) + t.log_softmax(-1)).softmax(-1)),
+    },
+    hints=(
+        "Both spaces start from each modality's own softmax. They differ in what is averaged.",
+        "probability: weight * p_image + (1 - weight) * p_text. Rows already sum to 1.",
+        "log: average log_softmax of both with the same weights, then softmax the result: rows sum to 1 again.",
+    ),
+    difficulty=2,
+    minutes=10,
+)

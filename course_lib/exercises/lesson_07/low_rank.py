@@ -1,0 +1,142 @@
+"""Exercise 07.2: tensor fusion of low rank."""
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from course_lib.lesson.exercises import Exercise
+
+
+def _low_rank_case(rank=2, out=3, image_width=4, text_width=5, batch=6):
+    generator = torch.Generator().manual_seed(1)
+    sizes = [(batch, image_width), (batch, text_width), (rank, out, image_width + 1), (rank, out, text_width + 1)]
+    return [torch.randn(*size, generator=generator, dtype=torch.float64) for size in sizes]
+
+
+def _explicit_tensor(image, text, image_factors, text_factors):
+    ones = torch.ones(len(image), 1, dtype=image.dtype)
+    tensor = (
+        torch.cat([ones, image], 1)[:, :, None] * torch.cat([ones, text], 1)[:, None, :]
+    )  # (B, D_image+1, D_text+1)
+    weight = torch.einsum("rki,rkj->kij", image_factors, text_factors)
+    return torch.einsum("bij,kij->bk", tensor, weight)
+
+
+def low_rank_has_shape(low_rank):
+    got = tuple(low_rank(*_low_rank_case()).shape)
+    assert got == (6, 3), f"six examples and three outputs should give (6, 3), got {got}"
+
+
+def low_rank_keeps_each_modality_alone(low_rank):
+    image, text, image_factors, text_factors = _low_rank_case()
+    silent = torch.zeros_like(text)
+    got = low_rank(image, silent, image_factors, text_factors)
+    moved = low_rank(2 * image, silent, image_factors, text_factors)
+    assert not torch.allclose(got, moved), (
+        "with an all-zero text the image must still count: put a 1 before each vector"
+    )
+
+
+def low_rank_multiplies(low_rank):
+    image, text, image_factors, text_factors = _low_rank_case(rank=1)
+    base = low_rank(image, text, image_factors, text_factors)
+    doubled = low_rank(image, text, 2 * image_factors, text_factors)
+    assert torch.allclose(doubled, 2 * base), (
+        "doubling one modality's factors must double the result: multiply, not add"
+    )
+
+
+def low_rank_sums_after_multiplying(low_rank):
+    case = _low_rank_case(rank=2)
+    got, parts = low_rank(*case), [low_rank(*case[:2], case[2][r : r + 1], case[3][r : r + 1]) for r in range(2)]
+    assert torch.allclose(got, parts[0] + parts[1]), (
+        "rank 2 is two rank-1 results added: multiply first, then sum over rank"
+    )
+
+
+def low_rank_equals_the_tensor(low_rank):
+    case = _low_rank_case(rank=5)
+    assert torch.allclose(low_rank(*case), _explicit_tensor(*case)), (
+        "differs from the explicit tensor: column 0 of the factors belongs to the 1, columns 1.. to the features"
+    )
+
+
+class _LargestTensor(TorchDispatchMode):
+    """Remembers the largest tensor that any operation made."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.numel = max(self.numel, result.numel())
+        return result
+
+
+def low_rank_never_builds_the_tensor(low_rank):
+    with _LargestTensor() as largest:
+        low_rank(*_low_rank_case(rank=2, out=1, image_width=60, text_width=70, batch=3))
+    assert largest.numel < 61 * 71, "a tensor with all pairs of features was built; project to (B, R, K) first instead"
+
+
+def _low_rank(image, text, image_factors, text_factors):
+    ones = image.new_ones(len(image), 1)
+    image_part = torch.einsum("bi,rki->brk", torch.cat([ones, image], dim=1), image_factors)
+    text_part = torch.einsum("bj,rkj->brk", torch.cat([ones, text], dim=1), text_factors)
+    return (image_part * text_part).sum(dim=1)
+
+
+def _low_rank_parts(image, text, image_factors, text_factors, *, last=False):
+    ones = image.new_ones(len(image), 1)
+    with_one = [torch.cat([x, ones] if last else [ones, x], dim=1) for x in (image, text)]
+    return [torch.einsum("bi,rki->brk", x, f) for x, f in zip(with_one, (image_factors, text_factors), strict=True)]
+
+
+def _low_rank_adds(*case):
+    image_part, text_part = _low_rank_parts(*case)
+    return (image_part + text_part).sum(dim=1)
+
+
+def _low_rank_sums_first(*case):
+    image_part, text_part = _low_rank_parts(*case)
+    return image_part.sum(dim=1) * text_part.sum(dim=1)
+
+
+def _low_rank_one_last(*case):
+    image_part, text_part = _low_rank_parts(*case, last=True)
+    return (image_part * text_part).sum(dim=1)
+
+
+def _low_rank_without_one(image, text, image_factors, text_factors):
+    image_part = torch.einsum("bi,rki->brk", image, image_factors[..., 1:])
+    return (image_part * torch.einsum("bj,rkj->brk", text, text_factors[..., 1:])).sum(dim=1)
+
+
+low_rank = Exercise(
+    id="07.2 low_rank",
+    task="Write low_rank(image, text, image_factors, text_factors): (B, D_image), (B, D_text), (R, K, D_image+1), "
+    "(R, K, D_text+1) -> (B, K), the tensor fusion whose weight tensor has rank R, without building the tensor.",
+    stages=(
+        low_rank_has_shape,
+        low_rank_keeps_each_modality_alone,
+        low_rank_multiplies,
+        low_rank_sums_after_multiplying,
+        low_rank_equals_the_tensor,
+        low_rank_never_builds_the_tensor,
+    ),
+    reference=_low_rank,
+    mutants={
+        "should give (6, 3)": lambda *case: torch.mul(*_low_rank_parts(*case)),
+        "put a 1 before each vector": _low_rank_without_one,
+        "multiply, not add": _low_rank_adds,
+        "multiply first, then sum over rank": _low_rank_sums_first,
+        "column 0 of the factors belongs to the 1": _low_rank_one_last,
+        "all pairs of features was built": _explicit_tensor,
+    },
+    hints=(
+        "Project each modality to (B, R, K) first. No tensor with two feature axes is needed.",
+        "[1; image] is torch.cat([ones, image], dim=1); torch.einsum('bi,rki->brk', ...) projects it.",
+        "Multiply the two (B, R, K) projections element by element, then sum over the axis R.",
+    ),
+    difficulty=3,
+    minutes=15,
+)

@@ -1,0 +1,134 @@
+"""Exercise 21.3: a bootstrap interval."""
+
+from statistics import NormalDist
+
+import torch
+
+from course_lib.lesson.exercises import Exercise
+
+
+def _run(bootstrap_ci, metric, label, score, level=0.95, seed=0, resamples=400):
+    got = bootstrap_ci(metric, label, score, resamples, level, torch.Generator().manual_seed(seed))
+    low, high = (float(edge) for edge in got)
+    return low, high
+
+
+def _mean(label, score):
+    return score.double().mean().item()
+
+
+def ci_draws_as_many(bootstrap_ci):
+    sizes, names = [], set()
+
+    def metric(label, score):
+        sizes.append((len(label), len(score)))
+        names.add(len(score.unique()))
+        return 0.0
+
+    _run(bootstrap_ci, metric, torch.arange(30), torch.arange(30.0), resamples=20)
+    assert set(sizes) == {(30, 30)}, f"of 30 examples draw 30, got sets of {sorted(set(sizes))}"
+    assert len(sizes) in (20, 21), f"resamples is 20, the metric was called {len(sizes)} times; draw `resamples` times"
+    assert min(names) < 30, "every draw holds all 30 examples: draw WITH replacement, or nothing varies"
+
+
+def ci_keeps_pairs(bootstrap_ci):
+    def metric(label, score):
+        assert torch.equal(label, score.long()), "label and score were drawn apart: use the same rows for both"
+        return 0.0
+
+    _run(bootstrap_ci, metric, torch.arange(25), torch.arange(25.0), resamples=20)
+
+
+def ci_has_a_level(bootstrap_ci):
+    score = torch.randn(200, generator=torch.Generator().manual_seed(1))
+    low, high = _run(bootstrap_ci, _mean, score.long(), score, resamples=1000)
+    assert low < high, f"return (low, high) in this order, got ({low:.3f}, {high:.3f})"
+    spans = (high - low) / (score.std().item() / 200**0.5)
+    assert 3.4 < spans < 4.4, (
+        f"95 % of a mean span 3.9 standard errors, got {spans:.1f}: 2.5 % lie outside on each side"
+    )
+    low, high = _run(bootstrap_ci, _mean, score.long(), score, level=0.5, resamples=1000)
+    spans = (high - low) / (score.std().item() / 200**0.5)
+    assert 1.1 < spans < 1.6, f"50 % span 1.35 standard errors, got {spans:.2f}: use `level`"
+
+
+def ci_takes_quantiles(bootstrap_ci):
+    score = torch.randn(40, generator=torch.Generator().manual_seed(4)).exp()
+    _, high = _run(bootstrap_ci, lambda label, score: score.max().item(), score.long(), score)
+    assert high < score.max().item() + 1e-4, (
+        "the metric was max(score), and your interval ends above the largest score, where no draw can be: "
+        "return QUANTILES of the draws, not a centre plus some standard deviations"
+    )
+
+
+def ci_uses_the_generator(bootstrap_ci):
+    score = torch.randn(40, generator=torch.Generator().manual_seed(2))
+    runs = []
+    for noise, seed in ((0, 0), (1, 0), (1, 5)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(noise)
+            runs.append(_run(bootstrap_ci, _mean, score.long(), score, seed=seed))
+    assert runs[0] == runs[1], "two calls with equal generators differ: pass generator= to torch.randint"
+    assert runs[1] != runs[2], "another generator gave the same interval: draw from the one that was passed"
+
+
+def _ci(metric, label, score, resamples, level, generator, *, tails=2, draw=None):
+    def rows():
+        return torch.randint(len(label), (len(label),), generator=generator) if draw is None else draw(len(label))
+
+    values = []
+    for _ in range(resamples):
+        chosen = rows()
+        values.append(metric(label[chosen], score[chosen]))
+    edge = (1 - level) / tails
+    low, high = torch.tensor(values, dtype=torch.float64).quantile(torch.tensor([edge, 1 - edge], dtype=torch.float64))
+    return low.item(), high.item()
+
+
+def _ci_normal(metric, label, score, resamples, level, generator):
+    values = []
+    _ci(lambda *drawn: values.append(metric(*drawn)) or 0.0, label, score, resamples, level, generator)
+    values = torch.tensor(values, dtype=torch.float64)
+    reach = NormalDist().inv_cdf((1 + level) / 2) * values.std().item()
+    return values.mean().item() - reach, values.mean().item() + reach
+
+
+def _ci_apart(metric, label, score, resamples, level, generator):
+    mixed = label[torch.randint(len(label), (len(label),), generator=generator)]
+    return _ci(metric, mixed, score, resamples, level, generator)
+
+
+bootstrap_ci = Exercise(
+    id="21.3 bootstrap_ci",
+    task="Write bootstrap_ci(metric, label, score, resamples, level, generator) -> (low, high): percentile interval "
+    "of metric(label, score) over examples drawn with replacement.",
+    stages=(ci_draws_as_many, ci_keeps_pairs, ci_has_a_level, ci_takes_quantiles, ci_uses_the_generator),
+    reference=_ci,
+    mutants={
+        "draw 30, got sets of": lambda m, y, s, r, c, g: _ci(
+            m, y, s, r, c, g, draw=lambda n: torch.randint(n, (n // 2,), generator=g)
+        ),
+        "draw WITH replacement": lambda m, y, s, r, c, g: _ci(
+            m, y, s, r, c, g, draw=lambda n: torch.randperm(n, generator=g)
+        ),
+        "draw `resamples` times": lambda m, y, s, r, c, g: _ci(m, y, s, 100, c, g),
+        "use the same rows for both": _ci_apart,
+        "return (low, high) in this order": lambda *a: _ci(*a)[::-1],
+        "use `level`": lambda m, y, s, r, c, g: _ci(m, y, s, r, 0.95, g),
+        "2.5 % lie outside on each side": lambda *a: _ci(*a, tails=1),
+        "return QUANTILES of the draws": _ci_normal,
+        "pass generator= to torch.randint": lambda m, y, s, r, c, g: _ci(
+            m, y, s, r, c, g, draw=lambda n: torch.randint(n, (n,))
+        ),
+        "draw from the one that was passed": lambda m, y, s, r, c, g: _ci(
+            m, y, s, r, c, torch.Generator().manual_seed(3)
+        ),
+    },
+    hints=(
+        "A draw is a list of row numbers. What may the same row do, and how many tensors use the list?",
+        "rows = torch.randint(len(label), (len(label),), generator=generator); then metric(label[rows], score[rows]).",
+        "Collect `resamples` values; their quantiles at (1 - level) / 2 and (1 + level) / 2 are low and high.",
+    ),
+    difficulty=2,
+    minutes=10,
+)

@@ -1,0 +1,104 @@
+"""Exercise 29.3: a deletion curve."""
+
+import torch
+
+from course_lib.lesson.exercises import Exercise
+
+WORTH = torch.tensor([8.0, 4.0, 2.0, 1.0, 0.0])
+
+
+def _worth(x):
+    """Each feature counts by a different amount, so every order of deletion gives another curve."""
+    return x @ WORTH.to(x)
+
+
+def deletion_leaves_x_alone(deletion_curve):
+    x = torch.ones(2, 5)
+    deletion_curve(_worth, x, WORTH.expand(2, 5))
+    assert torch.equal(x, torch.ones(2, 5)), "x was changed: delete in a copy, the caller needs x for the next method"
+
+
+def deletion_starts_whole_and_ends_empty(deletion_curve):
+    got = deletion_curve(_worth, torch.ones(2, 5), WORTH.expand(2, 5))
+    assert isinstance(got, torch.Tensor) and got.shape == (2, 6), (
+        "5 features give 6 scores, from nothing deleted to everything deleted: a tensor of shape (B, D + 1)"
+    )
+    assert got[:, 0].tolist() == [15, 15], (
+        "the curve starts at the score of the whole x, here 15: nothing deleted yet, no dividing by the first value, "
+        "which hides that one model was surer than another"
+    )
+
+
+def deletion_goes_from_the_top(deletion_curve):
+    got = deletion_curve(_worth, torch.ones(2, 5), WORTH.expand(2, 5))
+    assert got[0, 1].item() == 7, (
+        "the first to go is the feature with the highest importance, signed: negative ones go last"
+    )
+    assert got[0].tolist() == [15, 7, 3, 1, 0, 0], (
+        "what is deleted stays deleted: each step adds one more to those gone"
+    )
+    importance = torch.tensor([[-9.0, 4, 2, 1, 0], [1, 4, 2, 3, 0]])
+    got = deletion_curve(_worth, torch.ones(2, 5), importance)
+    assert got[0, 1].item() == 11, (
+        "a strongly negative importance speaks against the answer: it goes last, so sort signed values"
+    )
+    assert got[1].tolist() == [15, 11, 10, 8, 0, 0], "every example has its own order; sort along axis 1"
+
+
+def _delete(order=lambda importance: importance.argsort(dim=1, descending=True, stable=True)):
+    def deletion_curve(score, x, importance):
+        x, places, scores = x.clone(), order(importance), [score(x)]
+        for k in range(x.shape[1]):
+            x = x.scatter(1, places[:, k : k + 1], 0.0)
+            scores.append(score(x))
+        return torch.stack(scores, dim=1)
+
+    return deletion_curve
+
+
+def _delete_in_place(score, x, importance):
+    curve = _delete()(score, x, importance)
+    x.zero_()
+    return curve
+
+
+def _normalised(score, x, importance):
+    curve = _delete()(score, x, importance)
+    return curve / curve[:, :1]
+
+
+def _one_at_a_time(score, x, importance):
+    places = importance.argsort(dim=1, descending=True, stable=True)
+    alone = [score(x.scatter(1, places[:, k : k + 1], 0.0)) for k in range(x.shape[1])]
+    return torch.stack([score(x), *alone], dim=1)
+
+
+deletion_curve = Exercise(
+    id="29.3 deletion_curve",
+    task="Write deletion_curve(score, x, importance): (B, D), (B, D) -> (B, D + 1). Set the most important "
+    "feature to 0, then the next, and so on; note the score before the first and after each.",
+    stages=(
+        deletion_leaves_x_alone,
+        deletion_starts_whole_and_ends_empty,
+        deletion_goes_from_the_top,
+    ),
+    reference=_delete(),
+    mutants={
+        "x was changed": _delete_in_place,
+        "5 features give 6 scores": lambda score, x, importance: _delete()(score, x, importance)[:, 1:],
+        "highest importance": _delete(lambda importance: importance.argsort(dim=1, stable=True)),
+        "speaks against the answer": _delete(lambda importance: importance.abs().argsort(dim=1, descending=True)),
+        "every example has its own order": _delete(
+            lambda importance: importance[:1].argsort(dim=1, descending=True).expand(len(importance), -1)
+        ),
+        "dividing by the first value": _normalised,
+        "stays deleted": _one_at_a_time,
+    },
+    hints=(
+        "argsort along axis 1, descending, gives each example its own order of deletion.",
+        "Work on x.clone(). After k deletions the k most important features of each row are 0.",
+        "x = x.scatter(1, order[:, k : k + 1], 0.0) deletes one feature a row; collect score(x) and stack on axis 1.",
+    ),
+    difficulty=2,
+    minutes=10,
+)

@@ -1,0 +1,84 @@
+"""Exercise 29.4: the pointing game."""
+
+import torch
+
+from course_lib.lesson.exercises import Exercise
+
+
+def _one_hot(rows, columns, places, values=None):
+    found = torch.zeros(len(places), rows, columns)
+    for number, (row, column) in enumerate(places):
+        found[number, row, column] = 1.0 if values is None else values[number]
+    return found
+
+
+def pointing_gives_one_answer(pointing_game):
+    heat, mask = _one_hot(3, 4, [(1, 2), (0, 0)]), torch.ones(2, 3, 4, dtype=torch.bool)
+    got = pointing_game(heat, mask)
+    assert isinstance(got, torch.Tensor) and got.shape == (2,) and got.dtype == torch.bool, (
+        "one boolean an example should come back, shape (B,): hit or miss"
+    )
+
+
+def pointing_finds_the_place(pointing_game):
+    mask = _one_hot(3, 4, [(1, 2)] * 2).bool()
+    got = pointing_game(_one_hot(3, 4, [(1, 2), (2, 0)]), mask)
+    assert got.tolist() == [True, False], (
+        "the highest place of example 0 lies in the mask, that of example 1 does not; flatten both alike"
+    )
+    corner = pointing_game(_one_hot(3, 4, [(2, 1)]), _one_hot(3, 4, [(1, 2)]).bool())
+    assert not corner.item(), (
+        "row 2, column 1 is not row 1, column 2: row = place // width and column = place % width, or flatten both alike"
+    )
+
+
+def pointing_is_signed(pointing_game):
+    heat = _one_hot(3, 4, [(0, 1)], values=[-5.0])
+    heat[0, 2, 3] = 1.0
+    got = pointing_game(heat, _one_hot(3, 4, [(0, 1)]).bool())
+    assert not got.item(), "-5 speaks against the answer: the arg-max is signed, not of absolute values"
+
+
+def pointing_takes_the_top_only(pointing_game):
+    heat = _one_hot(3, 4, [(0, 1)])
+    heat[0, 2, 3] = 0.9
+    got = pointing_game(heat, _one_hot(3, 4, [(2, 3)]).bool())
+    assert not got.item(), "only the single highest place counts; a second-best inside the mask is not a hit"
+
+
+def _point(heat, mask):
+    top = heat.flatten(1).argmax(dim=1)
+    return mask.flatten(1)[torch.arange(len(heat)), top]
+
+
+def _swapped(heat, mask):
+    top = heat.flatten(1).argmax(dim=1)
+    row, column = top // heat.shape[2], top % heat.shape[2]
+    height, width = heat.shape[1:]
+    either = mask[torch.arange(len(heat)), row, column]
+    return either | mask[torch.arange(len(heat)), column.clamp_max(height - 1), row.clamp_max(width - 1)]
+
+
+pointing_game = Exercise(
+    id="29.4 pointing_game",
+    task="Write pointing_game(heat, mask): (B, height, width) floats and booleans -> (B,) booleans. A hit is when the "
+    "highest value of the map lies inside the mask.",
+    stages=(pointing_gives_one_answer, pointing_finds_the_place, pointing_is_signed, pointing_takes_the_top_only),
+    reference=_point,
+    mutants={
+        "one boolean an example": lambda heat, mask: _point(heat, mask).float().mean(),
+        "the highest place of example 0": lambda heat, mask: ~_point(heat, mask),
+        "row = place // width": _swapped,
+        "not of absolute values": lambda heat, mask: _point(heat.abs(), mask),
+        "second-best inside the mask": lambda heat, mask: (
+            (heat * mask).flatten(1).amax(dim=1) > 0.5 * heat.flatten(1).amax(dim=1)
+        ),
+    },
+    hints=(
+        "argmax over two axes at once: flatten them first.",
+        "Flatten heat and mask from axis 1; the arg-max of the one is a place in the other.",
+        "mask.flatten(1)[torch.arange(len(heat)), heat.flatten(1).argmax(dim=1)]",
+    ),
+    difficulty=1,
+    minutes=6,
+)
