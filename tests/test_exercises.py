@@ -78,7 +78,7 @@ def test_a_stub_is_not_attempted_yet(capsys):
 
 def test_an_error_in_the_answer_is_named_and_does_not_stop_the_notebook():
     passed, line, stage = judge(doubled(), lambda x: x + undefined_name)  # noqa: F821
-    assert not passed and stage == 1 and "your code raised NameError (line" in line
+    assert not passed and stage == 1 and "your code raised NameError in line" in line
 
 
 def test_advice_names_the_stage():

@@ -2,16 +2,21 @@
 
 `check` prints one line and never raises, so an untouched notebook runs from top to bottom; it notes every try in the
 learner's log. Every piece of advice has a mutant, a typical wrong answer that must trigger it; tests/test_exercises.py
-runs them all.
+runs them all. Stages compare numbers with `tolerance.close`, and call the answer through a `witness.Witness`, which
+hands out copies: no stage needs a test that the arguments stay as they were.
 """
 
+import re
 import textwrap
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from course_lib.learner.log import note
+from course_lib.lesson import crash
+from course_lib.lesson.witness import Witness, fresh_world
+
+TOUCHED = "your function changed its argument {}; copy it first, the caller still needs it"
 
 
 @dataclass(frozen=True)
@@ -27,12 +32,22 @@ class Exercise:
     reference: Callable
     mutants: dict[str, Callable] = field(default_factory=dict)
     """Typical wrong answers, keyed by a part of the advice that each must trigger."""
+    alternatives: dict[str, Callable] = field(default_factory=dict)
+    """Right answers in other styles, keyed by the style: a checker must not mind how a result came about."""
+    mutates: tuple[str, ...] = ()
+    """Arguments that the task tells to change, by the names in `task`; every other has to stay as it was."""
     hints: tuple[str, ...] = ()
     """From a nudge to nearly the code."""
     difficulty: int = 1
     """1 to 3, shown as ●○○ to ●●●."""
     minutes: int = 5
     """Time to give it before looking at the last hint."""
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the arguments as the task, "Write name(a, b=1)", gives them."""
+        match = re.match(r"Write \w+\(([^)]*)\)", self.task)
+        return tuple(part.partition("=")[0].strip() for part in match[1].split(",")) if match else ()
 
 
 class Verdict(NamedTuple):
@@ -48,15 +63,30 @@ class Verdict(NamedTuple):
 def judge(exercise: Exercise, answer: Callable) -> Verdict:
     """Run the stages in order up to the first that fails. Whatever the answer raises becomes a line, never an error."""
     for number, stage in enumerate(exercise.stages, start=1):
-        try:
-            stage(answer)
-        except NotImplementedError:
+        advice = _trouble(exercise, stage, answer)
+        if advice == "":
             return Verdict(False, f"○ {exercise.id}  not attempted yet")
-        except AssertionError as advice:
-            return Verdict(False, _failed(exercise, number, _first_line(advice)), number)
-        except Exception as error:  # the learner's own code failed: say where, keep the notebook running
-            return Verdict(False, _failed(exercise, number, _describe(error)), number)
+        if advice is not None:
+            line = f"✗ {exercise.id}  stage {number} of {len(exercise.stages)}: {advice}"
+            return Verdict(False, line, number)
     return Verdict(True, f"✓ {exercise.id}  passed")
+
+
+def _trouble(exercise: Exercise, stage: Callable, answer: Callable) -> str | None:
+    """What to look at next, in a line; None when the stage is passed, empty for a stub."""
+    witness = Witness(answer, exercise.parameters, exercise.mutates)
+    advice = None
+    try:
+        with fresh_world():
+            stage(witness)
+    except (Exception, SystemExit) as error:  # the learner's own code failed: say where, keep the notebook running
+        if isinstance(error, NotImplementedError) and crash.is_stub(error, answer):
+            return ""
+        if isinstance(error, AssertionError) and not crash.says_so_itself(error, answer):
+            advice = crash.first_line(error)
+        else:
+            advice = crash.describe(error, answer, witness.returned)
+    return advice if witness.changed is None else TOUCHED.format(witness.changed)
 
 
 def check(exercise: Exercise, answer: Callable, *, solution: bool = False) -> None:
@@ -83,16 +113,3 @@ def hint(exercise: Exercise, level: int = 0) -> None:
 
 def _folded(text: str) -> str:
     return textwrap.fill(text, width=100, subsequent_indent="   ", break_long_words=False)
-
-
-def _failed(exercise: Exercise, number: int, advice: str) -> str:
-    return f"✗ {exercise.id}  stage {number} of {len(exercise.stages)}: {advice}"
-
-
-def _describe(error: Exception) -> str:
-    line = traceback.extract_tb(error.__traceback__)[-1].lineno
-    return f"your code raised {type(error).__name__} (line {line}): {_first_line(error)}"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

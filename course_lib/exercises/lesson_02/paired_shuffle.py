@@ -45,12 +45,6 @@ def shuffle_follows_the_seed(paired_shuffle):
     assert first != other, "two seeds gave one order; epochs would all look alike"
 
 
-def shuffle_leaves_its_input(paired_shuffle):
-    images, texts = _pairs()
-    paired_shuffle(images, texts, 0)
-    assert _numbers(images, texts) == (list(range(40)),) * 2, "the caller's data came back shuffled; return copies"
-
-
 def shuffle_refuses_a_torn_set(paired_shuffle):
     images, texts = _pairs()
     try:
@@ -112,7 +106,6 @@ paired_shuffle = Exercise(
         shuffle_keeps_pairs,
         shuffle_shuffles,
         shuffle_follows_the_seed,
-        shuffle_leaves_its_input,
         shuffle_refuses_a_torn_set,
     ),
     reference=_paired_shuffle,
@@ -129,7 +122,7 @@ paired_shuffle = Exercise(
         ),
         "one seed gave two orders": _shuffle_globally,
         "two seeds gave one order": lambda images, texts, seed: _paired_shuffle(images, texts, 0),
-        "return copies": _shuffle_in_place,
+        "changed its argument `texts`": _shuffle_in_place,
         "accepted in silence": _shuffle_unchecked,
         "return a tensor": lambda images, texts, seed: tuple(map(list, _paired_shuffle(images, texts, seed))),
         "an assert is not there": _shuffle_asserts,

@@ -14,11 +14,8 @@ def _averages(shape=(3, 2)):
 
 def adadelta_returns_three(adadelta_step):
     gradient, (square, moved) = drawn_tensors()[1], _averages()
-    kept = [part.clone() for part in (gradient, square, moved)]
     shapes = [tuple(part.shape) for part in adadelta_step(gradient, square, moved, rho=0.9, eps=1e-6)]
     assert shapes == [(3, 2)] * 3, f"return step, square, moved, each like the gradient (3, 2); got {shapes}"
-    untouched = all(torch.equal(a, b) for a, b in zip(kept, (gradient, square, moved), strict=True))
-    assert untouched, "your step wrote into its inputs; return new tensors"
 
 
 def adadelta_starts_from_eps(adadelta_step):
@@ -105,7 +102,7 @@ adadelta_step = Exercise(
     reference=_adadelta,
     mutants={
         "return step, square, moved": lambda *a, **k: _adadelta(*a, **k)[:2],
-        "wrote into its inputs": lambda g, s, m, rho, eps: _adadelta(g, s.mul_(rho), m, rho, eps),
+        "changed its argument `square`": lambda g, s, m, rho, eps: _adadelta(g, s.mul_(rho), m, rho, eps),
         "not the reverse": _adadelta_with(above=lambda s, m, eps: s + eps, below=lambda s, m, eps: m + eps),
         "the caller subtracts it": lambda *a, **k: (-_adadelta(*a, **k)[0], *_adadelta(*a, **k)[1:]),
         "when past moves were": _adadelta_with(above=lambda s, m, eps: torch.ones_like(m)),

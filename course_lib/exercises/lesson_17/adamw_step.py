@@ -23,12 +23,9 @@ def _first_step(adamw_step, gradient, **changes):
 def adamw_leaves_its_inputs(adamw_step):
     weight, gradient = drawn_tensors()
     inputs = [weight, gradient, torch.zeros_like(weight), torch.zeros_like(weight)]
-    before = [tensor.clone() for tensor in inputs]
     outputs = adamw_step(*inputs, 1, **SETTINGS)
     shapes = [tuple(tensor.shape) for tensor in outputs]
     assert shapes == [(3, 2)] * 3, f"return the new weight, m and v, each like the weight (3, 2); got {shapes}"
-    changed = [name for name, old, new in zip("wgmv", before, inputs, strict=True) if not torch.equal(old, new)]
-    assert not changed, f"your step wrote into {changed} in place; return new tensors and leave the inputs alone"
 
 
 def adamw_starts_with_one_learning_rate(adamw_step):
@@ -134,7 +131,7 @@ adamw_step = Exercise(
     reference=_adamw,
     mutants={
         "return the new weight, m and v": lambda *a, **k: _adamw(*a, **k)[:1],
-        "leave the inputs alone": _adamw_in_place,
+        "changed its argument `m`": _adamw_in_place,
         "divide m by 1 - beta1^t": lambda w, g, m, v, t, **k: _adamw(w, g, m, v, 10**6, **k),
         "subtract it from the weight": lambda w, g, m, v, t, **k: (
             2 * w - _adamw(w, g, m, v, t, **k)[0],

@@ -76,6 +76,11 @@ def _group(model, weight_decay, exempt_kinds=(nn.Embedding, nn.LayerNorm, nn.RMS
     return [{"params": chosen, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
 
 
+def _group_frozen_too(model, weight_decay):
+    chosen, rest = _group(model, weight_decay)
+    return [chosen, {"params": [*rest["params"], *model.frozen.parameters()], "weight_decay": 0.0}]
+
+
 def _group_by_name(model, weight_decay):
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     chosen = [p for name, p in trained.items() if "bias" not in name]
@@ -107,7 +112,8 @@ param_groups = Exercise(
     reference=_group,
     mutants={
         "return two groups": lambda model, decay: _group(model, decay)[:1],
-        "do not train": lambda model, decay: _group(model.requires_grad_(True), decay),
+        "changed its argument `model`": lambda model, decay: _group(model.requires_grad_(True), decay),
+        "do not train": _group_frozen_too,
         "stands in two groups": _group_twice,
         "never trained": _group_forgets,
         "a bias multiplies no input": lambda model, decay: _group(model, decay, decays=lambda p: True),

@@ -165,6 +165,7 @@ train_step = Exercise(
         step_reports_the_loss,
     ),
     reference=_train_step(),
+    mutates=("model", "optimizer"),
     mutants={
         "return the loss as a number": _train_step(number=torch.tensor),
         "no weight moved": _train_step(step="never"),
