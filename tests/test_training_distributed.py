@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from course_lib.training.config import TrainConfig
-from course_lib.training.distributed import gather, parallel, process_group, world
+from course_lib.training.distributed import RefusedElsewhere, gather, parallel, process_group, world
 from course_lib.training.engine import Engine
 from course_lib.training.loop import fit
 from course_lib.training.weights import load_weights
@@ -161,6 +161,8 @@ def worker(out):
             results |= {f"continued shard={shard}/{k}": v for k, v in whole(model).items()}
         half = {"precision": "bf16", "gradient_checkpointing": True}
         histories["half precision"] = train("accumulation", True, settings=half)[1].rows
+        with pytest.raises(FileExistsError if world().rank == 0 else RefusedElsewhere):  # nobody waits for ever
+            train("equal shares", run_dir=out / "two, shard=False")
         for message, call in REFUSED.items():
             with pytest.raises(ValueError, match=message):
                 call()

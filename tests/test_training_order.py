@@ -64,3 +64,8 @@ def test_epochs_count_their_tails():
     order = BatchOrder(23, 5)
     assert total_steps(TrainConfig(epochs=3, batch_size=5), order) == 15
     assert total_steps(TrainConfig(steps=7, batch_size=5), order) == 7
+
+
+def test_no_examples_are_no_advice_to_take_batches_of_0():
+    with pytest.raises(ValueError, match="^the data have no examples$"):
+        BatchOrder(0, 5)
