@@ -12,10 +12,11 @@ Nothing heavy is imported here, so every room can use it.
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Collection, Mapping, Sized
 from typing import Any, TypeVar
 
-from course_lib.signatures import Form, Several, Sizes, form_of
+from course_lib.signatures import Form, Misfit, Several, Sizes, form_of
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -64,11 +65,11 @@ def _refusal(
     """Walk through the call once more, slowly, and explain the first argument that does not fit."""
     sizes, source = known.copy(), {}
     taker = function.__qualname__.removesuffix(".forward").rpartition(".<locals>.")[2]
-    parts = (part for name, value in call.arguments.items() if forms[name] for part in forms[name].parts(name, value))
-    for name, form, value in parts:
+    parts = [part for name, value in call.arguments.items() if forms[name] for part in forms[name].parts(name, value)]
+    for place, (name, form, value) in enumerate(parts):
         before = sizes.copy()
         if not form.fits(value, sizes):
-            return form.refusal(name, value, taker, before, source)
+            return form.refusal(Misfit(name, value, taker, before, source, parts[place + 1 :]))
         source |= {axis: name for axis in sizes if axis not in source and axis not in known}
     raise AssertionError(f"{taker} refused what fits")
 
@@ -91,38 +92,38 @@ def uneven(**collections: Sized) -> None:
 def nan(**tensors: Any) -> None:
     """Refuse tensors that hold NaN, which has no order and makes every mean NaN; an infinity may pass."""
     for name, value in tensors.items():
-        _refuse_where(value.isnan(), name, "NaN; leave these examples out, or find the step that made them")
+        _refuse_where(value.isnan(), name, "NaN", "leave these examples out, or find the step that made them")
 
 
 def infinite(**tensors: Any) -> None:
     """Refuse tensors that hold NaN or an infinity."""
     for name, value in tensors.items():
-        _refuse_where(~value.isfinite(), name, "NaN or infinite; find the step that made them")
+        _refuse_where(~value.isfinite(), name, "NaN or infinite", "find the step that made them")
 
 
 def outside(low: int | float, high: int | float, advice: str = "", /, **values: Any) -> None:
     """Refuse numbers, and tensors with numbers, that are not within [low, high]. NaN is within nothing."""
     for name, value in values.items():
-        why = f"not within [{low:g}, {high:g}]{advice and '; '}{advice}"
+        fits = f"of {low:g} or more" if high == math.inf else f"within [{low:g}, {high:g}]"
         if hasattr(value, "isnan"):
-            _refuse_where(~((value >= low) & (value <= high)), name, why)
+            _refuse_where(~((value >= low) & (value <= high)), name, f"no number {fits}", advice)
         elif not low <= value <= high:
-            raise ValueError(f"{name} is {value}, {why}")
+            raise ValueError(f"{name} is {value}; give a number {fits}{advice and '; '}{advice}")
 
 
 def improbable(**tensors: Any) -> None:
     """Refuse rows (the last axis) that are no probabilities of classes: 0 or more, with a sum within 0.001 of 1."""
     for name, value in tensors.items():
-        off = (value.double().sum(dim=-1) - 1).abs()
-        why = "no probabilities, which are 0 or more and sum to 1; try .softmax(-1)"
-        _refuse_where(~((off < 1e-3) & (value >= 0).all(dim=-1)), name, why, "rows")
+        fits = (value.double().sum(dim=-1) - 1).abs().lt(1e-3) & (value >= 0).all(dim=-1)
+        advice = "probabilities are 0 or more and sum to 1; try .softmax(-1)"
+        _refuse_where(~fits, name, "no distribution over classes", advice, "rows")
 
 
 def labels(classes: int, **tensors: Any) -> None:
     """Refuse class numbers other than 0 to classes - 1; -100 and the like too: what has no class has no figure."""
     for name, value in tensors.items():
-        fits = f"{classes} classes have the numbers 0 to {classes - 1}, and examples without a class are left out first"
-        _refuse_where((value < 0) | (value >= classes), name, f"no class; {fits}")
+        advice = f"{classes} classes have the numbers 0 to {classes - 1}; leave out examples without a class"
+        _refuse_where((value < 0) | (value >= classes), name, "no class", advice)
 
 
 def unknown(known: Collection[str], /, **names: str) -> None:
@@ -132,8 +133,14 @@ def unknown(known: Collection[str], /, **names: str) -> None:
             raise ValueError(f"{name} is {value!r}; choose from {', '.join(known)}")
 
 
-def _refuse_where(wrong: Any, name: str, why: str, what: str = "values") -> None:
+def _refuse_where(wrong: Any, name: str, what: str, advice: str, unit: str = "values") -> None:
     """wrong: True at each value that is."""
-    if bool(wrong.any()):
-        place = ", ".join(str(number) for number in wrong.nonzero()[0].tolist())
-        raise ValueError(f"{int(wrong.sum())} of {wrong.numel()} {what} of {name}, the first at [{place}], are {why}")
+    if not bool(wrong.any()):
+        return
+    count, advice = int(wrong.sum()), f"; {advice}" if advice else ""
+    if wrong.ndim == 0:
+        raise ValueError(f"{name} is {what}{advice}")
+    are, at = ("is", "at") if count == 1 else ("are", "the first at")
+    raise ValueError(
+        f"{count} of {wrong.numel()} {unit} of {name} {are} {what}, {at} {wrong.nonzero()[0].tolist()}{advice}"
+    )

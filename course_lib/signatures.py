@@ -7,13 +7,17 @@ and fast; `refusal` runs once, before the call ends, and takes its time to find 
 import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 Sizes = dict[str, Any]
 """Axis letter to its size, "*batch" to several, and "3" to 3: a number is an axis whose size is known."""
 
 HOLDS = {"Float": "floating-point numbers", "Int": "integers", "Bool": "True and False", "Num": "numbers"}
-CAST = {"Float": ".float()", "Int": ".long()", "Bool": ".bool()"}
+CAST = {
+    "Float": "; try {}.float()",
+    "Int": "; if all are whole numbers, try {}.long()",
+    "Bool": "; if all are 0 or 1, try {}.bool()",
+}
 CONVERT = {"ndarray": "torch.from_numpy", "list": "torch.tensor", "tuple": "torch.tensor"}
 MEND = {
     "B": "row b of each has to belong to the same example",
@@ -69,32 +73,40 @@ class Array:
         """What to look at one by one to find the misfit."""
         yield name, self, value
 
-    def refusal(self, name: str, value: Any, taker: str, sizes: Sizes, source: dict[str, str]) -> Exception:
-        """Say what came and what fits, and try which small change would mend it. source: who set each size."""
+    def refusal(self, bad: "Misfit") -> Exception:
+        """Say what came and what fits, and try which small change would mend the call."""
         wanted, holds = f"({', '.join(self.axes)}{',' * (len(self.axes) == 1)})", HOLDS.get(self.holds, self.holds)
-        if not isinstance(value, self.kind):
-            came = type(value).__name__
-            advice = f"; try {CONVERT[came]}({name})" if came in CONVERT else ""
-            return TypeError(f"{name} is {came}, but {taker} takes a {self.kind.__name__} of {holds}, {wanted}{advice}")
-        came = tuple(value.shape)
-        if not self._takes(value.dtype):
-            one_hot = self.holds == "Int" and not self._spans(came, dict(sizes)) and self._spans(came[:-1], dict(sizes))
-            change = ".argmax(-1)" if one_hot else CAST.get(self.holds)
-            advice = f"; try {name}{change}" if change else ""
-            return TypeError(f"{name} holds {_name(value.dtype)}, but {taker} takes {holds}, {wanted}{advice}")
-        known = [f"{axis} = {_size(sizes[axis])} as in {source[axis]}" for axis in self.axes if axis in source]
+        if not isinstance(bad.value, self.kind):
+            came, kind = type(bad.value).__name__, self.kind.__name__
+            advice = f"; try {CONVERT[came]}({bad.name})" if came in CONVERT else ""
+            return TypeError(f"{bad.name} is {came}, but {bad.taker} takes a {kind} of {holds}, {wanted}{advice}")
+        shape = tuple(bad.value.shape)
+        if not self._takes(bad.value.dtype):
+            one_hot = self.holds == "Int" and not self._mended(shape, bad) and self._mended(shape[:-1], bad)
+            advice = ("; try {}.argmax(-1)" if one_hot else CAST.get(self.holds, "")).format(bad.name)
+            return TypeError(
+                f"{bad.name} holds {_name(bad.value.dtype)}, but {bad.taker} takes {holds}, {wanted}{advice}"
+            )
+        known = [
+            f"{axis} = {_size(bad.sizes[axis])} as in {bad.source[axis]}" for axis in self.axes if axis in bad.source
+        ]
         known = f" with {', '.join(known)}" if known else ""
         return ValueError(
-            f"{name} has shape {came}, but {taker} takes {wanted}{known}{self._advice(name, came, sizes)}"
+            f"{bad.name} has shape {shape}, but {bad.taker} takes {wanted}{known}{self._advice(shape, bad)}"
         )
 
-    def _advice(self, name: str, shape: tuple[int, ...], sizes: Sizes) -> str:
-        for change, changed in _changes(shape):
-            if self._spans(changed, dict(sizes)):
-                return f"; try {name}{change}"
+    def _advice(self, shape: tuple[int, ...], bad: "Misfit") -> str:
+        for change, changed in _changes(shape, self.axes[-1] in bad.sizes):
+            if self._mended(changed, bad):
+                return f"; try {bad.name}{change}"
         ranks = self.least <= len(shape) <= self.most
-        odd = [axis for place, axis in self.named if ranks and axis in sizes and sizes[axis] != shape[place]]
+        odd = [axis for place, axis in self.named if ranks and bad.sizes.get(axis, shape[place]) != shape[place]]
         return f"; {MEND[odd[0]]}" if odd and odd[0] in MEND else ""
+
+    def _mended(self, shape: tuple[int, ...], bad: "Misfit") -> bool:
+        """Whether with this shape the whole call would fit, and not only this argument."""
+        sizes = bad.sizes.copy()
+        return self._spans(shape, sizes) and all(form.fits(value, sizes) for _, form, value in bad.later)
 
 
 class Several:
@@ -118,10 +130,11 @@ class Several:
             for key, each in _members(value):
                 yield from self.inner.parts(f"{name}[{key!r}]", each)
 
-    def refusal(self, name: str, value: Any, taker: str, _sizes: Sizes, _source: dict[str, str]) -> Exception:
+    def refusal(self, bad: "Misfit") -> Exception:
         """As `Array.refusal`."""
-        came, advice = ("one string", f"; try [{name}]") if isinstance(value, str) else (type(value).__name__, "")
-        return TypeError(f"{name} is {came}, but {taker} takes a collection, such as a list{advice}")
+        text = isinstance(bad.value, str)
+        came, advice = ("one string", f"; try [{bad.name}]") if text else (type(bad.value).__name__, "")
+        return TypeError(f"{bad.name} is {came}, but {bad.taker} takes a collection, such as a list{advice}")
 
 
 class Text:
@@ -137,13 +150,28 @@ class Text:
         """As `Array.parts`."""
         yield name, self, value
 
-    def refusal(self, name: str, value: Any, taker: str, _sizes: Sizes, _source: dict[str, str]) -> Exception:
+    def refusal(self, bad: "Misfit") -> Exception:
         """As `Array.refusal`."""
-        advice = f"; try ' '.join({name})" if isinstance(value, list | tuple) else ""
-        return TypeError(f"{name} is {type(value).__name__}, but {taker} takes a string there{advice}")
+        advice = f"; try ' '.join({bad.name})" if isinstance(bad.value, list | tuple) else ""
+        return TypeError(f"{bad.name} is {type(bad.value).__name__}, but {bad.taker} takes a string there{advice}")
 
 
 Form = Array | Several | Text
+
+
+class Misfit(NamedTuple):
+    """The first part of a call that does not fit, and what is needed to explain it."""
+
+    name: str
+    value: Any
+    taker: str
+    """Name of the function."""
+    sizes: Sizes
+    """Set by the parts before it."""
+    source: dict[str, str]
+    """Which part set each size."""
+    later: list[tuple[str, Form, Any]]
+    """The parts behind it, which a change has to fit as well."""
 
 
 def form_of(annotation: Any) -> Form | None:
@@ -173,12 +201,16 @@ def _members(value: Collection) -> Iterator[tuple[Any, Any]]:
     return iter(value.items()) if isinstance(value, Mapping) else enumerate(value)
 
 
-def _changes(shape: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Small mistakes and what mends them: an axis of one too many, the channels last, the batch missing."""
+def _changes(shape: tuple[int, ...], known: bool) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Small mistakes and what mends them: an axis of one too many, the channels last, the batch missing.
+
+    known: the size of the last axis, so that one of length 1 may be what is missing.
+    """
     for place, size in enumerate(shape):
         if size == 1:
             yield f".squeeze({place})", shape[:place] + shape[place + 1 :]
     for place in range(len(shape) - 1):
         yield f".movedim(-1, {place})", (*shape[:place], shape[-1], *shape[place:-1])
     yield ".unsqueeze(0)", (1, *shape)
-    yield ".unsqueeze(-1)", (*shape, 1)
+    if known:
+        yield ".unsqueeze(-1)", (*shape, 1)

@@ -7,6 +7,7 @@ whether it is wrong in its values is said here.
 import dataclasses
 import inspect
 import json
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -42,7 +43,8 @@ def main() -> None:
             wrong += [(bad, "value") for bad in wrong_values(good) if looks_at_values(good, room)]
             for bad, kind in wrong:
                 row = {"room": room, "function": name, "kind": kind, "how": bad.how, "argument": bad.argument}
-                rows.append(row | outcome(lambda call=bad.call: run(call), right))
+                row |= outcome(lambda call=bad.call: run(call), right)
+                rows.append(row | {"mends": mends(row["words"], bad.call) if kind == "form" else None})
     print(json.dumps(rows))
 
 
@@ -77,6 +79,15 @@ def is_misfit(call: Call) -> bool:
     except Exception:  # its form fits, and something else does not
         return False
     return False
+
+
+def mends(words: str, call: Call) -> bool | None:
+    """Whether the call fits when one does what the refusal says after "try"; None: it says nothing of the kind."""
+    advice = re.search(r"try ((?:torch\.\w+\()?(\w+)[^\[]*)$", words)
+    if advice is None:
+        return None
+    expression, name = advice.groups()
+    return not is_misfit(spoilt(call, name, eval(expression, {"torch": torch, **call.arguments})))
 
 
 def wrong_forms(good: Call) -> Iterator[Spoilt]:

@@ -36,35 +36,35 @@ HAND_PICKED = {
     "label has shape (7, 1), but accuracy takes (B,) with B = 7 as in scores; try label.squeeze(1)": lambda: (
         classification.accuracy(SCORES, LABEL[:, None])
     ),
-    "7 of 7 rows of probabilities, the first at [0], are no probabilities, which are 0 or more and sum to 1": lambda: (
-        calibration.expected_calibration_error(20 * SCORES, LABEL)
+    "7 of 7 rows of probabilities are no distribution over classes": lambda: calibration.expected_calibration_error(
+        20 * SCORES, LABEL
     ),
     "label has shape (7, 1), but expected_calibration_error takes (B,)": lambda: calibration.expected_calibration_error(
         PROBABILITIES, LABEL[:, None]
     ),
-    "1 of 7 values of difference, the first at [3], are NaN or infinite": lambda: resampling.sign_flip_p_value(
+    "1 of 7 values of difference is NaN or infinite": lambda: resampling.sign_flip_p_value(
         torch.tensor([0.1, 0.2, 0.3, NAN, 0.1, 0.1, 0.1]), seed=0
     ),
     "cluster has shape (6,), but bootstrap_interval takes (B,) with B = 7 as in columns[0]; row b": lambda: interval(
         SCORES, LABEL, cluster=LABEL[:6]
     ),
-    "1 of 7 values of label, the first at [6], are no class; 5 classes have the numbers 0 to 4": lambda: (
-        calibration.brier_score(PROBABILITIES, torch.tensor([0, 1, 2, 3, 4, 0, -1]))
+    "1 of 7 values of label is no class, at [6]; 5 classes have the numbers 0 to 4": lambda: calibration.brier_score(
+        PROBABILITIES, torch.tensor([0, 1, 2, 3, 4, 0, -1])
     ),
     "predicted has shape (1,), but confusion_matrix takes (B,) with B = 7 as in label": lambda: (
         classification.confusion_matrix(LABEL, LABEL[:1], 5)
     ),
     "score has shape (7, 1), but hinge takes (B,); try score.squeeze(1)": lambda: margin.hinge(SCORE[:, None], BINARY),
-    "1 of 24 values of importance, the first at [1, 2, 3], are NaN": lambda: faithfulness.pointing_game(HOLED, MASK),
+    "1 of 24 values of importance is NaN": lambda: faithfulness.pointing_game(HOLED, MASK),
     # metrics
-    "1 of 7 values of label, the first at [0], are no class; 5": lambda: classification.accuracy(
+    "1 of 7 values of label is no class, at [0]; 5": lambda: classification.accuracy(
         SCORES, torch.tensor([-100, 1, 2, 3, 4, 0, 1])
     ),
-    "35 of 35 values of scores, the first at [0, 0], are NaN": lambda: classification.accuracy(SCORES * NAN, LABEL),
+    "35 of 35 values of scores are NaN": lambda: classification.accuracy(SCORES * NAN, LABEL),
     "label is empty": lambda: classification.accuracy(SCORES[:0], LABEL[:0]),
     "label holds bool": lambda: ranking.roc_auc(BINARY == 1, SCORE),
     "labels [-1, 1] are not 0 and 1": lambda: ranking.roc_auc(2 * BINARY - 1, SCORE),
-    "1 of 7 values of score, the first at [2], are NaN": lambda: ranking.average_precision(
+    "1 of 7 values of score is NaN": lambda: ranking.average_precision(
         BINARY, torch.tensor([0.1, 0.2, NAN, 0.1, 0.1, 0.1, 0.1])
     ),
     "score has shape (7, 1), but roc_curve takes (B,) with B = 7 as in label": lambda: ranking.roc_curve(
@@ -72,8 +72,8 @@ HAND_PICKED = {
     ),
     "confusion has shape (2, 3)": lambda: classification.precision_recall_f1(torch.ones(2, 3, dtype=torch.int64)),
     "confusion holds float32": lambda: classification.precision_recall_f1(CONFUSION / CONFUSION.sum()),
-    "1 of 4 values of confusion, the first at [0, 1], are not within [0, inf]": lambda: (
-        classification.precision_recall_f1(torch.tensor([[3, -1], [2, 4]]))
+    "1 of 4 values of confusion is no number of 0 or more, at [0, 1]": lambda: classification.precision_recall_f1(
+        torch.tensor([[3, -1], [2, 4]])
     ),
     "average is 'Macro'; choose from macro, micro, weighted": lambda: classification.average_precision_recall_f1(
         CONFUSION, "Macro"
@@ -81,20 +81,22 @@ HAND_PICKED = {
     "zero_division=0.5 is no convention": lambda: classification.average_precision_recall_f1(
         CONFUSION, "micro", zero_division=0.5
     ),
-    "bins is 0, not within [1, inf]": lambda: calibration.expected_calibration_error(PROBABILITIES, LABEL, bins=0),
-    "2 of 2 values of confidence, the first at [0], are not within [0, 1]; probabilities": lambda: (
+    "bins is 0; give a number of 1 or more": lambda: calibration.expected_calibration_error(
+        PROBABILITIES, LABEL, bins=0
+    ),
+    "2 of 2 values of confidence are no number within [0, 1], the first at [0]; probabilities": lambda: (
         calibration.confidence_bins(torch.tensor([80.0, 90.0]), RIGHT[:2])
     ),
     "right holds int64, but confidence_bins takes True and False": lambda: calibration.confidence_bins(
         SCORE / 2, LABEL
     ),
-    "1 of 35 values of logits, the first at [0, 0], are NaN or infinite": lambda: calibration.fit_temperature(
+    "1 of 35 values of logits is NaN or infinite": lambda: calibration.fit_temperature(
         SCORES.masked_fill(SCORES[0, 0] == SCORES, -INFINITY), LABEL
     ),
     "first_right holds int64": lambda: resampling.mcnemar_p_value(LABEL, RIGHT),
     "first_right is empty": lambda: resampling.mcnemar_p_value(RIGHT[:0], RIGHT[:0]),
     "difference is empty": lambda: resampling.sign_flip_p_value(SCORE[:0], seed=0),
-    "resamples is 0": lambda: resampling.sign_flip_p_value(drawn(70), seed=0, resamples=0),
+    "resamples is 0; give a number of 1 or more": lambda: resampling.sign_flip_p_value(drawn(70), seed=0, resamples=0),
     "columns[1] has shape (6,), but bootstrap_interval takes (B, ...) with B = 7": lambda: interval(SCORES, LABEL[:6]),
     "no column came": lambda: interval(),
     "columns[0] has shape (6,), but subgroup_report takes (B, ...) with B = 7 as in group": lambda: (
@@ -104,10 +106,10 @@ HAND_PICKED = {
         BINARY, SCORE, **COSTS
     ),
     "costs 1.0 and nan: both must": lambda: thresholds.bayes_threshold(**COSTS),
-    "2 of 2 values of true_positive_rate, the first at [0], are not within [0, 1]": lambda: (
-        thresholds.precision_at_prevalence(torch.tensor([90.0, 80.0]), torch.tensor([0.1, 0.2]), 0.1)
+    "2 of 2 values of true_positive_rate are no number within [0, 1]": lambda: thresholds.precision_at_prevalence(
+        torch.tensor([90.0, 80.0]), torch.tensor([0.1, 0.2]), 0.1
     ),
-    "1 of 14 values of target, the first at [0, 1], are NaN or infinite": lambda: regression.linear_recovery(
+    "1 of 14 values of target is NaN or infinite": lambda: regression.linear_recovery(
         drawn(7, 3), drawn(7, 2).index_put((torch.tensor(0), torch.tensor(1)), torch.tensor(INFINITY))
     ),
     "human_answers is one string": lambda: answers.soft_accuracy("yes", "yes"),
@@ -137,8 +139,8 @@ HAND_PICKED = {
     ),
     "target has shape (), but mae takes (*batch,)": lambda: number_losses.mae(SCORE, torch.tensor(0.5)),
     "weight has shape (1,), but huber takes (*batch,)": lambda: number_losses.huber(SCORE, SCORE, torch.ones(1)),
-    "1 of 1 rows of prior, the first at [], are no probabilities": lambda: imbalance.balanced_weights(9 * PRIOR),
-    "1 of 2 values of counts, the first at [0], are not within [1, inf]": lambda: imbalance.effective_number_weights(
+    "prior is no distribution over classes": lambda: imbalance.balanced_weights(9 * PRIOR),
+    "1 of 2 values of counts is no number of 1 or more, at [0]; leave out": lambda: imbalance.effective_number_weights(
         torch.tensor([0, 5])
     ),
     "prior has shape (4,), but adjust_logits takes (K,) with K = 5": lambda: imbalance.adjust_logits(SCORES, PRIOR[:4]),
@@ -164,15 +166,13 @@ HAND_PICKED = {
     "mask holds float32, but mass_in_mask takes True and False, (B, ...)": lambda: faithfulness.mass_in_mask(
         MAP, MASK.float()
     ),
-    "1 of 24 values of one, the first at [1, 2, 3], are NaN": lambda: sanity.rank_agreement(HOLED, MAP),
+    "1 of 24 values of one is NaN": lambda: sanity.rank_agreement(HOLED, MAP),
     "mask is empty": lambda: faithfulness.mask_share(MASK[:0]),
     "heat has shape (3, 4), but show_heat takes (height, width) with height = 6": lambda: plots.show_heat(
         drawn(1, 6, 8), MAP[0]
     ),
-    "1 of 12 values of heat, the first at [2, 3], are NaN or infinite": lambda: plots.show_heat(MAP[:1], HOLED[1]),
-    "1 of 2 values of importance, the first at [1], are NaN or infinite": lambda: plots.show_words(
-        ["a", "ring"], torch.tensor([0.5, NAN])
-    ),
+    "1 of 12 values of heat is NaN or infinite": lambda: plots.show_heat(MAP[:1], HOLED[1]),
+    "1 of 2 values of importance is NaN or infinite": lambda: plots.show_words(["a", "ring"], torch.tensor([0.5, NAN])),
     "words is one string, but show_words takes a collection": lambda: plots.show_words("ring", torch.ones(4)),
     "inputs ['input'] hold no example": lambda: attribution.attribute(
         torch.nn.Flatten(0).eval(), {"input": MAP[:0]}, method="saliency"

@@ -59,7 +59,7 @@ REFUSED = {
     "moments of NaN": (lambda: RunningMoments.of(torch.full((2, 3), NAN)), "6 of 6 values of values"),
     "moments of one row without its axis": (lambda: RunningMoments.of(ROWS[0]), r"values has shape \(3,\)"),
     "a correction below none": (lambda: RunningMoments.of(ROWS).variance(correction=-1), "correction is -1"),
-    "a lag between NaN": (lambda: sync.find_offset(SPOILT, STREAM, longest=3), r"1 of 20 values of one, .* at \[4\]"),
+    "a lag between NaN": (lambda: sync.find_offset(SPOILT, STREAM, longest=3), r"1 of 20 values of one is .* at \[4\]"),
     "a lag between other shapes": (
         lambda: sync.find_offset(STREAM[None], STREAM, longest=3),
         r"one has shape \(1, 20\)",
@@ -81,7 +81,7 @@ REFUSED = {
     "letters for groups": (lambda: splitting.shared_groups("abc", torch.tensor([0])), "groups is one string"),
     "a row before the first": (
         lambda: splitting.shared_groups(list("abc"), torch.tensor([0]), torch.tensor([-1])),
-        r"1 of 1 values of parts\[1\], the first at \[0\], are not within \[0, 2\]",
+        r"1 of 1 values of parts\[1\] is no number within \[0, 2\], at \[0\]",
     ),
     "a document below no length": (lambda: packing.first_fit([4, -3], capacity=8), "document 1 has -3 tokens"),
     "more tokens than places": (lambda: packing.full_share([4, 5], 1, 8), "9 tokens do not fit in 1 sequences of 8"),

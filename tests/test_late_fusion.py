@@ -121,10 +121,11 @@ def test_training_through_either_gives_no_warning(recwarn):
 
 def test_logits_passed_as_probabilities_are_refused():
     with pytest.raises(
-        ValueError, match=r"1 of 2 rows of probabilities, the first at \[0, 0\], are no .* sum to 1; try .softmax\(-1\)"
+        ValueError,
+        match=r"1 of 2 rows of probabilities is no distribution .* at \[0, 0\]; .* sum to 1; try .softmax\(-1\)",
     ):
         fuse_probabilities(torch.tensor([[3.0, 1.0]]), TEXT)
-    with pytest.raises(ValueError, match="which are 0 or more"):
+    with pytest.raises(ValueError, match="; probabilities are 0 or more"):
         fuse_probabilities(torch.tensor([[1.5, -0.5]]), TEXT)
 
 

@@ -119,7 +119,7 @@ def test_threshold_makes_both_answers_equally_dear():
     "call, message",
     [
         (lambda: class_prior(LABEL, 4), r"classes \[3\] have no example"),
-        (lambda: class_prior(LABEL, 2), "values of label, .* 2 classes have the numbers 0 to 1"),
+        (lambda: class_prior(LABEL, 2), "values of label are no class, .* 2 classes have the numbers 0 to 1"),
         (lambda: effective_number_weights(torch.tensor([2, 3]), beta=1.0), r"beta 1.0 is outside \[0, 1\)"),
         (lambda: balanced_rows(LABEL, 0, torch.Generator()), "per_class 0 leaves nothing"),
         (lambda: cost_threshold(0.0, 1.0), "both mistakes must cost something"),

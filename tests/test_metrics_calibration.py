@@ -96,5 +96,7 @@ def test_logits_are_not_probabilities(measure):
 
 
 def test_confidences_outside_are_refused():
-    with pytest.raises(ValueError, match=r"confidence, .* not within \[0, 1\]; probabilities are meant; try .softmax"):
+    with pytest.raises(
+        ValueError, match=r"confidence is no number within \[0, 1\], at \[0\]; probabilities are meant; try .softmax"
+    ):
         confidence_bins(torch.tensor([1.2]), torch.tensor([True]))

@@ -50,9 +50,9 @@ MISFITS = {
     ),
     "scores has shape (5,), but share_right takes (B, K); try scores.unsqueeze(0)": (
         ValueError,
-        lambda: share_right(SCORES[0], LABEL),
+        lambda: share_right(SCORES[0], LABEL[:1]),
     ),
-    "label holds float32, but share_right takes integers, (B,); try label.long()": (
+    "label holds float32, but share_right takes integers, (B,); if all are whole numbers, try label.long()": (
         TypeError,
         lambda: share_right(SCORES, LABEL.float()),
     ),
@@ -123,6 +123,13 @@ def test_a_misfit_says_what_came_what_fits_and_what_to_try(words):
     with pytest.raises(kind) as refused:
         call()
     assert str(refused.value).startswith(words)
+
+
+def test_no_advice_that_moves_the_trouble_to_another_argument():
+    with pytest.raises(ValueError, match=r"takes \(B, K\)$"):  # as one example it would not fit eight labels
+        share_right(SCORES[:, 0], LABEL)
+    with pytest.raises(ValueError, match=r"takes \(B, K\); try scores.unsqueeze\(0\)$"):
+        share_right(SCORES[0], LABEL[:1])
 
 
 def test_the_advice_works():
@@ -205,19 +212,24 @@ def test_compiled_it_leaves_one_graph_and_still_refuses_and_exported_it_keeps_th
 
 
 VALUES = {
-    "2 of 40 values of score, the first at [1, 3], are NaN;": lambda: refuse.nan(score=spoilt(float("nan"))),
-    "2 of 40 values of target, the first at [1, 3], are NaN or infinite;": lambda: refuse.infinite(
+    "2 of 40 values of score are NaN, the first at [1, 3]; leave": lambda: refuse.nan(score=spoilt(float("nan"))),
+    "2 of 40 values of target are NaN or infinite, the first at [1, 3]; find": lambda: refuse.infinite(
         target=spoilt(float("inf"))
     ),
-    "2 of 40 values of probability, the first at [1, 3], are not within [0, 1]": lambda: refuse.outside(
+    "2 of 40 values of probability are no number within [0, 1], the first at [1, 3]": lambda: refuse.outside(
         0, 1, probability=spoilt(float("nan"))
     ),
-    "level is nan, not within [0, 1]": lambda: refuse.outside(0, 1, level=float("nan")),
-    "level is 95, not within [0, 1]": lambda: refuse.outside(0, 1, level=95),
-    "1 of 8 values of label, the first at [2], are no class; 5 classes have the numbers 0 to 4": lambda: refuse.labels(
+    "prior is no distribution over classes; probabilities are 0": lambda: refuse.improbable(prior=SCORES[0] + 1),
+    "8 of 8 rows of scores are no distribution over classes, the first at [0];": lambda: refuse.improbable(
+        scores=SCORES + 1
+    ),
+    "level is nan; give a number within [0, 1]": lambda: refuse.outside(0, 1, level=float("nan")),
+    "steps is 0; give a number of 1 or more": lambda: refuse.outside(1, float("inf"), steps=0),
+    "level is 95; give a number within [0, 1]": lambda: refuse.outside(0, 1, level=95),
+    "1 of 8 values of label is no class, at [2]; 5 classes have the numbers 0 to 4; leave": lambda: refuse.labels(
         5, label=torch.tensor([0, 1, -100, 4, 4, 4, 4, 0])
     ),
-    "2 of 8 values of label, the first at [3], are no class;": lambda: refuse.labels(3, label=LABEL),
+    "2 of 8 values of label are no class, the first at [3];": lambda: refuse.labels(3, label=LABEL),
     "score is empty": lambda: refuse.empty(label=LABEL, score=SCORES[:0]),
     "captions has 1, references has 2;": lambda: refuse.uneven(captions=["a"], references=["a", "b"]),
 }
