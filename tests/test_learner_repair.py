@@ -169,6 +169,19 @@ def test_who_reads_or_writes_waits_for_a_repair(tmp_path, monkeypatch):
     assert store.reviews() == reviews(1)
 
 
+def test_a_new_file_is_made_alone_and_lets_readers_go_on_beside_writers(tmp_path, monkeypatch):
+    monkeypatch.setattr(repair_module, "BUSY_SECONDS", 0.05)
+    with held(tmp_path / FILE), pytest.raises(StoreError, match="is locked"):
+        ReviewStore(tmp_path)
+    for content in (b"", b"no database " * 99):  # a new file, and a repaired one
+        (tmp_path / FILE).write_bytes(content)
+        store = ReviewStore(tmp_path)
+        with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+            assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+            other.execute("BEGIN IMMEDIATE")
+            assert store.reviews() == []
+
+
 def test_a_full_disk_during_the_repair_leaves_everything_as_it_was(tmp_path, monkeypatch):
     damaged = damage(tmp_path)
     before = {path.name: path.read_bytes() for path in damaged.iterdir()}

@@ -84,6 +84,16 @@ def repair(path: Path, schema: str, columns: dict[str, str], fits: Callable[[str
     )
 
 
+def complete(path: Path, schema: str) -> None:
+    """Create what is missing in a file, which is new or of an older course, and let readers not wait for writers.
+
+    Nobody else may have it open: SQLite does not wait for its turn to change to a write-ahead log, but fails at once.
+    """
+    with _locked(path, _ALONE), closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as file:
+        file.execute("PRAGMA journal_mode = WAL")
+        file.executescript(f"BEGIN IMMEDIATE;{schema}COMMIT;")
+
+
 def insert(connection: sqlite3.Connection, table: str, columns: str, rows: list[tuple]) -> None:
     """Append rows, one value a column."""
     marks = ", ".join("?" for _ in columns.split(","))

@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 
 from course_lib.learner.clock import read_stamp, stamp, utc_now
-from course_lib.learner.repair import BUSY_SECONDS, Aside, held, insert, list_aside, needs_repair, repair
+from course_lib.learner.repair import BUSY_SECONDS, Aside, complete, held, insert, list_aside, needs_repair, repair
 from course_lib.learner.tables import COLUMNS, RATINGS, SCHEMA, VERSION, fits
 
 FILE = "reviews.sqlite3"
@@ -120,9 +120,9 @@ class ReviewStore:
             if needs_repair(self.path):
                 self._notices["damage"] = repair(self.path, SCHEMA, COLUMNS, fits)
             with self._open() as connection:
-                found = connection.execute("PRAGMA user_version").fetchone()[0]
-                if found < VERSION:
-                    connection.executescript(f"BEGIN IMMEDIATE;{SCHEMA}COMMIT;")
+                ((found,),), ((journal,),) = map(connection.execute, ("PRAGMA user_version", "PRAGMA journal_mode"))
+            if found < VERSION or (found == VERSION and journal != "wal"):
+                complete(self.path, SCHEMA)
         if found > VERSION:
             raise StoreError(
                 f"{self.path} has format {found}, this course knows {VERSION}: a newer version of the course wrote it. "
@@ -204,7 +204,6 @@ class ReviewStore:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with held(self.path), closing(self._connect()) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut, not only a killed kernel
             yield connection
 
