@@ -274,14 +274,14 @@ def test_lesson_07_runs_live_and_confirms_its_claims(lesson):
 def test_there_is_one_explorer_and_it_starts_where_the_static_picture_is(request, name):
     notebook = request.getfixturevalue(name)
     explorer = notebook.cell(r"explore\(")
-    playwright.expect(explorer.locator("img.widget-image")).to_have_count(1)
+    playwright.expect(explorer.locator(".jp-OutputArea img")).to_have_count(1)
     default = re.search(r"explorer at .*=([0-9.]+); live in JupyterLab", notebook.built)[1]
     assert float(explorer.locator(".widget-readout").text_content()) == float(default)
 
 
 def test_slider_and_menu_redraw_the_picture(lesson, page):
     explorer = lesson.cell(r"explore\(")
-    picture = explorer.locator("img.widget-image")
+    picture = explorer.locator(".jp-OutputArea img")
     pictures, seconds = [_bytes(picture)], []
 
     def redraw(act):

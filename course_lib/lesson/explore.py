@@ -1,23 +1,31 @@
 """Explorers: a pure drawing function plus sliders.
 
-The figure is a `widgets.Image` whose bytes are replaced, never an Output widget: what a strict comparison of the
-notebook sees stays the same however often it is redrawn. With COURSE_STATIC=1 one figure is drawn at the defaults; that
-is how notebooks are built and checked, and what a reader without a kernel sees.
+The figure is one HTML widget whose text is replaced, never an Output widget: what a strict comparison of the notebook
+sees stays the same however often it is redrawn. It is not an Image widget, which has no alternative text. With
+COURSE_STATIC=1 one figure is drawn at the defaults; that is how notebooks are built and checked.
 """
 
+import gc
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
-from course_lib.lesson.figures import png, show
+from course_lib.lesson.figures import quick_png, show
 from course_lib.lesson.live import is_static, publish
+from course_lib.lesson.picture import figure_html
 
 SLIDER_STEPS = 100
+NAME_SLIDERS = (
+    "for (const slider of this.closest('.widget-vbox').querySelectorAll('.widget-slider'))"
+    " slider.querySelector('[role=slider]').setAttribute('aria-label', slider.querySelector('label').textContent)"
+)
+"""JavaScript of the picture: a slider of ipywidgets has a label beside it, but no name for a screen reader to say."""
 
 
 def explore(draw: Callable, *, alt: str, **controls: Any) -> None:
@@ -30,31 +38,46 @@ def explore(draw: Callable, *, alt: str, **controls: Any) -> None:
     """
     start = _starting_values(draw, controls)
     where = ", ".join(f"{name}={value}" for name, value in start.items())
+    first = _figure(draw(**start))
     if is_static():
         print(f"explorer at {where}; live in JupyterLab")
-        show(_figure(draw(**start)), alt)
+        show(first, alt)
         return
-    view = live_view(draw, start, controls)
-    publish(view, html=f"<p>{escape(where)}</p>", png=png(_figure(draw(**start))), text=alt)
-
-
-def live_view(draw: Callable, start: dict[str, Any], controls: dict[str, Any]) -> widgets.VBox:
-    """Controls above an image; an error in `draw` is shown under the image and leaves the last picture in place."""
     inputs = {name: _control(name, start[name], choice) for name, choice in controls.items()}
-    own_size = {"align_self": "flex-start", "max_width": "100%"}  # or the box would stretch it until it blurs
-    image = widgets.Image(value=png(_figure(draw(**start))), format="png", layout=own_size)
-    trouble = widgets.HTML()
+    picture = quick_png(first)
+    view = live_view(draw, inputs, picture, alt)
+    publish(view, html=f"<p>{escape(where)}</p>{figure_html(picture, alt)}", text=alt)
+
+
+def live_view(draw: Callable, inputs: dict[str, widgets.Widget], first: bytes, alt: str) -> widgets.VBox:
+    """Controls above a picture with its caption; an error in `draw` is shown under it and leaves the last one in place.
+
+    However fast a slider moves, the last position wins: a browser sends the next one when the one before is done.
+    """
+    picture, trouble = widgets.HTML(value=figure_html(first, alt, onload=NAME_SLIDERS)), widgets.HTML()
 
     def redraw(_change: object) -> None:
         try:
-            image.value = png(_figure(draw(**{name: control.value for name, control in inputs.items()})))
-            trouble.value = ""
+            with _no_pause():
+                drawn = quick_png(_figure(draw(**{name: control.value for name, control in inputs.items()})))
+            picture.value, trouble.value = figure_html(drawn, alt, onload=NAME_SLIDERS), ""
         except Exception as error:
-            trouble.value = f"<code>{type(error).__name__}: {error}</code>"
+            trouble.value = f"<code>{type(error).__name__}: {escape(str(error))}</code>"
 
     for control in inputs.values():
         control.observe(redraw, "value")
-    return widgets.VBox([*inputs.values(), image, trouble])
+    return widgets.VBox([*inputs.values(), picture, trouble])
+
+
+@contextmanager
+def _no_pause() -> Iterator[None]:
+    """Collect what a redraw leaves behind (3 ms), instead of now and then all of a kernel with PyTorch (600 ms)."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.collect(1)
 
 
 def _starting_values(draw: Callable, controls: dict[str, Any]) -> dict[str, Any]:

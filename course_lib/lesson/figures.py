@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from IPython.display import Image, display
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image as Pixels
 
@@ -18,17 +19,31 @@ MARKERS = "os^DvP"
 
 
 def png(fig: Figure) -> bytes:
-    """The figure as PNG bytes, 256 colours on a white ground; closes it.
+    """The figure as PNG bytes in 256 colours, which keep a notebook under 300 kB; closes it."""
+    small = io.BytesIO()
+    _pixels(fig).quantize(256, dither=Pixels.Dither.NONE).save(small, format="png", optimize=True)
+    return small.getvalue()
 
-    White, because a transparent figure vanishes in JupyterLab's dark theme; 256 colours keep a notebook under 300 kB.
+
+def quick_png(fig: Figure) -> bytes:
+    """The figure as PNG bytes in a tenth of the time and two to four times the size, for a live view; closes it."""
+    full = io.BytesIO()
+    _pixels(fig).save(full, format="png", compress_level=1)
+    return full.getvalue()
+
+
+def _pixels(fig: Figure) -> Pixels.Image:
+    """Draw once, on white: a transparent figure vanishes in JupyterLab's dark theme.
+
+    On a canvas and not by `savefig`, which draws every figure twice to settle its layout.
     """
     import matplotlib.pyplot as plt
 
-    full, small = io.BytesIO(), io.BytesIO()
-    fig.savefig(full, format="png", dpi=DPI, facecolor="white")
+    fig.set(dpi=DPI, facecolor="white")
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
     plt.close(fig)  # or the notebook would show it a second time
-    Pixels.open(full).convert("RGB").quantize(256, dither=Pixels.Dither.NONE).save(small, format="png", optimize=True)
-    return small.getvalue()
+    return Pixels.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
 
 
 def show(fig: Figure, alt: str) -> None:

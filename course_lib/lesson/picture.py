@@ -9,9 +9,18 @@ import base64
 from html import escape
 
 
-def img_html(png: bytes, alt: str) -> str:
-    """The `img` tag alone, never wider than its cell. alt: one sentence that says what the picture shows."""
+def figure_html(png: bytes, alt: str, *, onload: str = "") -> str:
+    """The picture, never wider than its cell, with `alt` as its alternative text and, small, as its caption.
+
+    The caption is hidden from screen readers, which have just read the same sentence.
+
+    alt: one sentence that says what the picture shows. onload: JavaScript to run when the picture is there.
+    """
     if not alt.strip():
         raise ValueError("alt is empty; say in one sentence what the figure shows")
-    data = base64.b64encode(png).decode()
-    return f'<img alt="{escape(alt)}" style="max-width: 100%" src="data:image/png;base64,{data}">'
+    words, action = escape(alt), f' onload="{escape(onload)}"' if onload else ""
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return (
+        f'<figure style="margin: 0"><img alt="{words}" style="max-width: 100%"{action} src="{source}">'
+        f'<figcaption aria-hidden="true"><small>{words}</small></figcaption></figure>'
+    )
