@@ -21,11 +21,17 @@ from course_lib.lesson.live import is_static, publish
 from course_lib.lesson.picture import figure_html
 
 SLIDER_STEPS = 100
-NAME_SLIDERS = (
-    "for (const slider of this.closest('.widget-vbox').querySelectorAll('.widget-slider'))"
-    " slider.querySelector('[role=slider]').setAttribute('aria-label', slider.querySelector('label').textContent)"
-)
-"""JavaScript of the picture: a slider of ipywidgets has a label beside it, but no name for a screen reader to say."""
+NAME_SLIDERS = """
+const name = tries => {
+  const sliders = this.closest(".widget-vbox")?.querySelectorAll(".widget-slider") ?? [];
+  for (const each of sliders)
+    each.querySelector("[role=slider]").setAttribute("aria-label", each.querySelector("label").textContent);
+  if (sliders.length < %d && tries) setTimeout(name, 100, tries - 1);
+};
+name(100);
+"""
+"""JavaScript of the picture, for a number of sliders: those of ipywidgets have a label beside them, but no name that a
+screen reader could say. The picture may be there before them, so it looks for 10 s."""
 
 
 def explore(draw: Callable, *, alt: str, **controls: Any) -> None:
@@ -54,13 +60,14 @@ def live_view(draw: Callable, inputs: dict[str, widgets.Widget], first: bytes, a
 
     However fast a slider moves, the last position wins: a browser sends the next one when the one before is done.
     """
-    picture, trouble = widgets.HTML(value=figure_html(first, alt, onload=NAME_SLIDERS)), widgets.HTML()
+    onload = NAME_SLIDERS % sum(isinstance(each, widgets.IntSlider | widgets.FloatSlider) for each in inputs.values())
+    picture, trouble = widgets.HTML(value=figure_html(first, alt, onload=onload)), widgets.HTML()
 
     def redraw(_change: object) -> None:
         try:
             with _no_pause():
                 drawn = quick_png(_figure(draw(**{name: control.value for name, control in inputs.items()})))
-            picture.value, trouble.value = figure_html(drawn, alt, onload=NAME_SLIDERS), ""
+            picture.value, trouble.value = figure_html(drawn, alt, onload=onload), ""
         except Exception as error:
             trouble.value = f"<code>{type(error).__name__}: {escape(str(error))}</code>"
 
