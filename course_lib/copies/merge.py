@@ -47,8 +47,7 @@ def merge(
         if cell.id in restore:
             cells.append(deepcopy(cell))
         else:
-            standing = cell.id in offered or (origin is not None and origin.id in offered)
-            cells += _settle(origin, held.get(index), deepcopy(cell), standing)
+            cells += _settle(origin, held.get(index), deepcopy(cell), cell.id in offered)
         cells += followers[index]
     return cells
 
