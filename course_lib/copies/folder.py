@@ -57,12 +57,18 @@ class Folder:
         Raises:
             OSError: the folder cannot be written, or another process held it for a minute.
         """
-        self.hidden.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.hidden / "lock", timeout=PATIENCE)
         try:
-            with FileLock(self.hidden / "lock", timeout=PATIENCE):
-                yield
+            self.hidden.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
         except Timeout as error:
             raise OSError(f"another `course` has been working on {self} for {PATIENCE} s; try again later") from error
+        except OSError as error:
+            raise OSError(f"{self} cannot be written ({error.strerror}); another folder: --lessons DIR") from error
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 def choose(named: str | None, environment: Mapping[str, str]) -> Folder:

@@ -1,8 +1,7 @@
 """A notebook file as the copies need it: read in any form that Jupyter, VS Code or Colab writes, written at once."""
 
-import contextlib
 import os
-import tempfile
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -54,22 +53,14 @@ def write_bytes(content: bytes, path: Path) -> None:
     """
     path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(number, "wb") as file:
+        with open(part, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, path.stat().st_mode if path.exists() else 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    """Which rights a new file does not get; the system tells only while it sets them."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+        if path.exists():
+            shutil.copymode(path, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

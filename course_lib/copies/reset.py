@@ -36,9 +36,10 @@ def reset(folder: Folder, number: str, exercise: str | None = None) -> str:
 
 def _lesson(number: str) -> Lesson:
     built = {lesson.number: lesson for lesson in load_lessons() if lesson.built}
-    if number.zfill(2) not in built:
+    lesson = built.get(number) or built.get(f"0{number}")
+    if lesson is None:
         raise ValueError(f"there is no lesson {number!r}; there are {', '.join(built)}")
-    return built[number.zfill(2)]
+    return lesson
 
 
 def _answer_cells(lesson: Lesson, shipped: NotebookNode, exercise: str) -> set[str]:

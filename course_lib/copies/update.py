@@ -27,6 +27,8 @@ def update(folder: Folder, *, now: bool = False) -> list[str]:
     with folder.lock():
         _copy_figures(folder)
         lessons = [lesson for lesson in load_lessons() if lesson.built]
+        for lesson in lessons:
+            _follow_new_name(folder, lesson)
         missing = [lesson for lesson in lessons if not folder.copy(lesson).exists()]
         stale = [lesson for lesson in lessons if lesson not in missing and _needs_work(folder, lesson)]
         for lesson in missing:
@@ -48,6 +50,15 @@ def open_server(folder: Folder) -> str | None:
         if (root := server.get("root_dir")) and place.is_relative_to(Path(root).resolve()):
             return server["url"]
     return None
+
+
+def _follow_new_name(folder: Folder, lesson: Lesson) -> None:
+    """Where the course gave a lesson another name, the copy gets it too; the number stays."""
+    for record in sorted(folder.shipped(lesson).parent.glob(f"{lesson.number}_*.ipynb")):
+        copy = folder.path / record.name
+        if record.name != lesson.notebook.name and copy.exists() and not folder.copy(lesson).exists():
+            copy.rename(folder.copy(lesson))
+            record.replace(folder.shipped(lesson))
 
 
 def _needs_work(folder: Folder, lesson: Lesson) -> bool:
