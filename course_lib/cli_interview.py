@@ -70,9 +70,9 @@ def _add_mock_parser(verbs: Any) -> None:
 
 
 def _drill(args: argparse.Namespace) -> int:
-    from course_lib.interview.drill import Session
     from course_lib.interview.drill_terminal import practise
     from course_lib.interview.plan import say_plan
+    from course_lib.interview.practice import Session
     from course_lib.interview.terminal import Screen
     from course_lib.learner.store import StoreError
 

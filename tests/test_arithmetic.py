@@ -1,5 +1,6 @@
 """Typed answers, verdicts, the view in a notebook, the drill in a terminal, and the verb of `course`."""
 
+import html
 import io
 import re
 import subprocess
@@ -276,6 +277,12 @@ def shown(monkeypatch):
     return displayed
 
 
+def enter(view, text):
+    """What the browser sends for Enter in the box."""
+    view.keys._handle_custom_msg({"typed": "answer", "text": text}, [])
+    view.keys._handle_custom_msg({"key": "Enter"}, [])
+
+
 def right_answer(view):
     return re.sub(r" \([\d.,]+[MBT]\)", "", view.problem.said_answer())
 
@@ -306,18 +313,34 @@ def test_chinese_comes_as_a_second_block(shown, monkeypatch):
     assert not re.search(r"(?<!\\)\$", re.sub("`[^`]*`", "", english))  # two prices are no formula
 
 
-def test_the_live_view_is_displayed_otherwise(shown, monkeypatch):
+def test_the_live_view_comes_with_the_problem_and_its_steps_folded(monkeypatch):
+    shown = []
     monkeypatch.delenv("COURSE_STATIC", raising=False)
-    arithmetic("zero")
-    (view,) = shown
-    kinds = [type(each).__name__ for each in (view, *view.children)]
-    assert kinds == ["VBox", "HBox", "HTML", "HBox", "HTML", "HTML"]
+    monkeypatch.setattr(page, "show_view", lambda view, **static: shown.append((view, static)))
+    arithmetic("zero", seed=1)
+    ((view, static),) = shown
+    assert [type(each).__name__ for each in view.widget.children] == ["HBox", "HTML", "HTML", "HBox", "HTML", "HTML"]
+    assert html.escape(view.problem.task("en")) in static["html"] and static["text"] == view.problem.task("en")
+    folded = static["html"].partition("<details>")[2]
+    assert all(html.escape(step.sum) in folded for step in view.problem.working[:-1])
+
+
+def test_leaving_the_box_or_a_page_that_reloads_judges_nothing_and_keeps_the_text():
+    view = ArithmeticView("kv_gqa", 2, seed=1)
+    view.answer.value = "12"  # what leaving the box sends
+    view.keys._handle_custom_msg(
+        {"typed": "answer", "text": "12 GB"}, []
+    )  # still typing, then the page is loaded again
+    view.keys._handle_custom_msg({"shown": True}, [])
+    assert (view.verdict, view.tried, view.answer.value) == (None, 0, "12 GB")
+    view.check_button.click()
+    assert view.tried == 1
 
 
 def test_a_right_answer_scores_once():
     view = ArithmeticView("kv_gqa", 2, seed=1)
     assert view.problem.question.en in view.page.value and view.steps.value == view.verdict_line.value == ""
-    view.answer.value = right_answer(view)  # what Enter does
+    enter(view, right_answer(view))
     view.check_button.click()
     assert "Right: " in view.verdict_line.value and (view.right, view.tried) == (1, 1)
     assert "1 of 1" in view.score.value
@@ -325,12 +348,12 @@ def test_a_right_answer_scores_once():
 
 def test_the_first_readable_answer_counts_and_later_ones_are_judged():
     view = ArithmeticView("kv_gqa", 2, seed=1)
-    view.answer.value = "a lot"
+    enter(view, "a lot")
     assert "no number in &#x27;a lot&#x27;" in view.verdict_line.value
-    assert view.tried == 0 and view.answer.value == "a lot"  # nothing lost
-    view.answer.value = wrong_answer(view)
+    assert view.tried == 0 and view.texts["answer"] == "a lot"  # nothing lost
+    enter(view, wrong_answer(view))
     assert (view.right, view.tried) == (0, 1) and "37 times too large" in view.verdict_line.value
-    view.answer.value = right_answer(view)
+    enter(view, right_answer(view))
     assert (view.right, view.tried) == (0, 1) and "Right: " in view.verdict_line.value
 
 
@@ -350,14 +373,14 @@ def test_steps_are_shown_hidden_and_count_as_a_try():
     assert (view.right, view.tried) == (0, 1)
     view.steps_button.click()
     assert view.steps.value == "" and view.tried == 1
-    view.answer.value = right_answer(view)
+    enter(view, right_answer(view))
     assert (view.right, view.tried) == (0, 1)
 
 
 def test_next_draws_another_problem_and_clears_the_page():
     view = ArithmeticView("kv_gqa", 1, seed=1)
     first = view.problem
-    view.answer.value = wrong_answer(view)
+    enter(view, wrong_answer(view))
     view.steps_button.click()
     view.next_button.click()
     assert view.problem != first and view.problem.question.en in view.page.value
@@ -367,18 +390,18 @@ def test_next_draws_another_problem_and_clears_the_page():
 
 def test_switching_the_language_keeps_everything():
     view = ArithmeticView("kv_gqa", 2, seed=1)
-    view.answer.value = wrong_answer(view)
+    enter(view, wrong_answer(view))
     view.steps_button.click()
     view.language.value = "zh"
     assert view.problem.question.zh in view.page.value and view.problem.question.en not in view.page.value
     assert "偏大 37 倍" in view.verdict_line.value and view.problem.working[0].what.zh in view.steps.value
     assert (view.check_button.description, view.next_button.description) == ("检查", "下一题")
-    assert view.answer.value and (view.right, view.tried) == (0, 1)
+    assert view.texts["answer"] and (view.right, view.tried) == (0, 1)
 
 
 def test_the_view_escapes_what_was_typed():
     view = ArithmeticView("kv_gqa", 2, seed=1)
-    view.answer.value = "<script>alert()</script>"
+    enter(view, "<script>alert()</script>")
     assert "<script>" not in view.verdict_line.value
 
 

@@ -9,7 +9,7 @@ import re
 import pytest
 import test_browser as browser
 
-from course_lib.interview.drill import choose_questions
+from course_lib.interview.practice import choose_questions
 from course_lib.interview.schedule import by_priority, cards_of
 from course_lib.learner.store import ReviewStore
 

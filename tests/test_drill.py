@@ -11,8 +11,10 @@ import pytest
 
 from course_lib import cli
 from course_lib.interview import drill as module
-from course_lib.interview.drill import DrillView, Session, choose_questions, drill
+from course_lib.interview import practice
+from course_lib.interview.drill import DrillView, drill
 from course_lib.interview.drill_terminal import practise
+from course_lib.interview.practice import Session, choose_questions
 from course_lib.interview.questions import load_questions as read_questions
 from course_lib.interview.record import DEPTHS
 from course_lib.interview.schedule import by_priority, cards_of
@@ -35,7 +37,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def read_once(monkeypatch):
-    monkeypatch.setattr(module, "load_questions", load_questions)
+    monkeypatch.setattr(practice, "load_questions", load_questions)
 
 
 @pytest.fixture
@@ -165,7 +167,7 @@ def test_a_bank_that_lost_questions_still_drills(folder, monkeypatch):
     for question in ORDER:
         store.add(Review(question.id, 1, START))
     store.add(Review("Q999", 1, START))
-    monkeypatch.setattr(module, "load_questions", lambda *_: ORDER[2:])
+    monkeypatch.setattr(practice, "load_questions", lambda *_: ORDER[2:])
     view = DrillView(Session("07"))
     assert ORDER[2].question.en in view.page.value
     assert len(ReviewStore().reviews()) == len(ORDER) + 1
@@ -228,11 +230,65 @@ def test_a_built_notebook_gets_a_description_and_no_file(folder, monkeypatch):
     assert list(folder.iterdir()) == []
 
 
-def test_a_live_notebook_gets_the_view(folder, monkeypatch):
+def test_a_live_notebook_gets_the_view_and_what_is_due_for_readers_without_a_kernel(folder, monkeypatch):
     shown = []
-    monkeypatch.setattr(module, "display", shown.append)
+    monkeypatch.setattr(module, "show_view", lambda view, **static: shown.append((view, static)))
     drill("07")
-    assert [type(each).__name__ for each in shown[0].children] == ["HTML", "HBox", "HTML", "HTMLMath"]
+    ((view, static),) = shown
+    assert [type(each).__name__ for each in view.widget.children] == ["HBox", "HBox", "HTML", "HTMLMath"]
+    assert f"0 due · {len(ORDER)} new" in static["html"] and module.escape(ORDER[0].question.en) in static["html"]
+    assert ORDER[0].answer.en[:40] not in static["html"] and "live in JupyterLab" in static["text"]
+
+
+def press(view, *keys):
+    for key in keys:
+        view.keys._handle_custom_msg({"key": key}, [])
+
+
+def test_space_reveals_and_1_to_4_rate(view):
+    assert view.keys.wanted == [" "] and view.keys.help == "space reveals"
+    press(view, "3")
+    assert saved() == []  # not before the answer is there
+    press(view, " ", " ")
+    assert visible(view) == [1, 2, 3, 4] and view.keys.wanted == ["1", "2", "3", "4"]
+    press(view, "2", "2", "1")
+    assert saved() == [(ORDER[0].id, 2)]
+    press(view, " ", "4")
+    assert saved() == [(ORDER[0].id, 2), (ORDER[1].id, 4)]
+
+
+def test_the_time_of_an_answer_runs_until_it_is_revealed(view, monkeypatch):
+    (watch,) = view.keys.times
+    assert (watch["text"], watch["step"], watch["limit"]) == ("{} of 1:00", 1, 60.0) and watch["seconds"] < 30
+    now = view.shown_at
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 75)
+    press(view, " ")
+    (watch,) = view.keys.times
+    assert (watch["seconds"], watch["step"]) == (75, 0)
+    assert module.Stopwatch(**watch).said() == "1:15 of 1:00, over time"
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 90)
+    view.keys._handle_custom_msg({"shown": True}, [])  # another page, the same time
+    assert view.keys.times[0]["seconds"] == 75
+    press(view, "3")
+    assert [each.seconds for each in ReviewStore().reviews()] == [90]
+    assert view.keys.times[0]["seconds"] == 0
+
+
+def test_one_answer_is_rated_once_in_whatever_window(view):
+    view.reveal.click()
+    ReviewStore().add(Review(ORDER[0].id, 1, START))  # the same card in another kernel
+    press(view, "4")
+    assert saved() == [(ORDER[0].id, 1)] and view.session.done == 0
+    assert f"{ORDER[0].id} was rated in another window meanwhile; nothing was saved here" in view.notice.value
+    assert ORDER[1].question.en in view.page.value and visible(view) == []
+    press(view, " ", "4")
+    assert saved()[1:] == [(ORDER[1].id, 4)] and "another window" not in view.notice.value
+
+
+def test_the_answer_scrolls_in_its_box_below_the_ratings(view):
+    view.reveal.click()
+    assert view.widget.children.index(view.page) > 1 and "max-height:" in view.page.value
+    assert 'tabindex="0" role="region" aria-label="question and answer"' in view.page.value
 
 
 def typing(*answers):
@@ -273,6 +329,19 @@ def test_the_terminal_drills_in_chinese_throughout(folder):
     assert not [each for each in prompts if "Enter" in each or "again" in each]
 
 
+def test_the_terminal_says_that_a_card_was_rated_elsewhere(folder):
+    said = []
+
+    def ask(prompt):
+        if "again" in prompt:
+            ReviewStore().add(Review(ORDER[0].id, 1, START))
+            return "4"
+        return "" if not saved() else "q"
+
+    practise(Session("07", clock=Clock()), "en", ask, said.append)
+    assert saved() == [(ORDER[0].id, 1)] and any("rated in another window" in each for each in said)
+
+
 def test_the_terminal_ends_with_the_input_and_when_nothing_is_due(folder):
     practise(Session("07"), "en", typing(""), lambda _: None)
     assert saved() == []
@@ -291,7 +360,8 @@ def test_the_command(folder, monkeypatch, capsys):
 
 KILLED = """
 import os, signal
-from course_lib.interview.drill import DrillView, Session
+from course_lib.interview.drill import DrillView
+from course_lib.interview.practice import Session
 view = DrillView(Session("07"))
 view.reveal.click()
 view.advance = lambda: os.kill(os.getpid(), signal.SIGKILL)  # dies between the rating and the next card
@@ -309,7 +379,8 @@ def test_a_kernel_killed_between_rating_and_next_card_keeps_the_rating(folder):
 
 TIMED = """
 import time
-from course_lib.interview.drill import DrillView, Session
+from course_lib.interview.drill import DrillView
+from course_lib.interview.practice import Session
 started = time.process_time()
 DrillView(Session(days=14))
 print(time.process_time() - started)

@@ -5,17 +5,19 @@ from course_lib/interview/sums; in a terminal the same drill is `course arithmet
 replaces the text of HTML widgets and never uses an Output widget.
 """
 
-import os
 from html import escape
 from random import Random
 
 import ipywidgets as widgets
 from IPython.display import Markdown, display
 
+from course_lib.interview.keys import ENTER
 from course_lib.interview.record import LANGUAGES
 from course_lib.interview.sums.families import draw_problem, families
 from course_lib.interview.sums.problem import Problem
 from course_lib.interview.sums.verdict import Verdict, judge_answer
+from course_lib.interview.view import ROW, LiveView, block, show_view
+from course_lib.lesson.live import is_static
 
 WORDS = {
     "en": {
@@ -56,8 +58,9 @@ def arithmetic(
     language: "en" or "zh"; the live view can switch, a built notebook adds a Chinese block for "zh".
     """
     check_language(language)
-    if os.environ.get("COURSE_STATIC") != "1":
-        display(ArithmeticView(family, step, seed, language).widget)
+    if not is_static():
+        view = ArithmeticView(family, step, seed, language)
+        show_view(view, html=view.static_html(), text=view.problem.task(language))
         return
     problem = draw_problem(family, step, Random(seed if seed is not None else 0))
     for each in dict.fromkeys(("en", language)):
@@ -94,8 +97,8 @@ def as_markdown(problem: Problem, language: str = "en") -> str:
     return "\n\n".join([f"**{heading(problem, language)}**", question, steps, f"*{words['near']}*", slips, source])
 
 
-class ArithmeticView:
-    """One problem at a time with Check, Show steps and Next; `widget` is what to display.
+class ArithmeticView(LiveView):
+    """One problem at a time with Check, Show steps and Next.
 
     A problem counts once: as right when its first answer that could be read is right and the steps were not shown
     before. An answer that cannot be read costs nothing and stays in the box.
@@ -105,41 +108,46 @@ class ArithmeticView:
         self, family: str | None = None, step: int | None = None, seed: int | None = None, language: str = "en"
     ) -> None:
         check_language(language)
+        super().__init__(language)
         self.family, self.step, self.rng = family, step, Random(seed)
         self.right = self.tried = 0
         self.page, self.verdict_line, self.steps, self.score = (widgets.HTML() for _ in range(4))
-        self.answer = widgets.Text(continuous_update=False, layout={"width": "18em"})
+        self.answer = self.text_box("answer", layout={"width": "18em"})
         self.check_button = widgets.Button(button_style="primary")
         self.steps_button, self.next_button = widgets.Button(), widgets.Button(icon="arrow-right")
-        options = [(name, code) for code, name in LANGUAGES.items()]
-        self.language = widgets.ToggleButtons(options=options, value=language, style={"button_width": "6em"})
-        self.answer.observe(lambda change: self.check() if change["new"] else None, "value")
-        self.check_button.on_click(lambda _: self.check())
-        self.steps_button.on_click(lambda _: self.turn())
-        self.next_button.on_click(lambda _: self.next())
-        self.language.observe(lambda _: self.draw(), "value")
-        row = {"align_items": "center", "flex_flow": "row wrap"}
-        entry = widgets.HBox([self.answer, self.check_button, self.steps_button, self.next_button], layout=row)
-        bar = widgets.HBox([self.language, self.score], layout=row)
-        self.widget = widgets.VBox([bar, self.page, entry, self.verdict_line, self.steps])
+        self.check_button.on_click(lambda _: self.attempt(self.check))
+        self.steps_button.on_click(lambda _: self.attempt(self.turn))
+        self.next_button.on_click(lambda _: self.attempt(self.go_on))
+        entry = widgets.HBox([self.answer, self.check_button, self.steps_button, self.next_button], layout=ROW)
+        bar = widgets.HBox([self.language, self.score, self.keys], layout=ROW)
+        self.widget.children = [bar, self.notice, self.page, entry, self.verdict_line, self.steps]
         self.next()
+        self.attempt()
 
     def next(self) -> None:
         """Draw another problem, with an empty box."""
         self.problem: Problem = draw_problem(self.family, self.step, self.rng)
         self.counted = self.shown = False
-        self.answer.value = ""
+        self.write("answer", "")
         self.verdict: Verdict | None = None
-        self.draw()
+
+    def go_on(self) -> None:
+        """The next problem, ready to type."""
+        self.next()
+        self.answer.focus()
+
+    def press_key(self, key: str) -> None:
+        """Enter in the box."""
+        if key == ENTER:
+            self.check()
 
     def check(self) -> None:
-        """Judge what stands in the box. Enter, leaving the box and Check all come here; a problem counts once."""
-        self.verdict = judge_answer(self.problem, self.answer.value)
+        """Judge what stands in the box, for Enter and Check; a problem counts once."""
+        self.verdict = judge_answer(self.problem, self.texts["answer"])
         if self.verdict.understood and not self.counted:
             self.counted = True
             self.tried += 1
             self.right += self.verdict.correct
-        self.draw()
 
     def turn(self) -> None:
         """Show the worked steps, or hide them; seeing them before an answer counts as a try."""
@@ -147,22 +155,25 @@ class ArithmeticView:
         if self.shown and not self.counted:
             self.counted = True
             self.tried += 1
-        self.draw()
 
     def draw(self) -> None:
         """Put the state into the widgets."""
         language = self.language.value
         words, problem = WORDS[language], self.problem
-        self.page.value = _block(
-            f"<p>{escape(heading(problem, language))}</p><p><b>{escape(problem.task(language))}</b></p>"
-        )
+        self.page.value = block(_task(problem, language))
         self.verdict_line.value = self._said(language)
-        self.steps.value = _block(_steps(problem, language)) if self.shown else ""
-        self.score.value = _block(words["score"].format(right=self.right, tried=self.tried))
-        self.answer.placeholder = words["type"]
+        self.steps.value = block(_steps(problem, language)) if self.shown else ""
+        self.score.value = block(words["score"].format(right=self.right, tried=self.tried))
+        self.answer.placeholder = self.answer.tooltip = words["type"]
         self.check_button.description = words["check"]
         self.steps_button.description = words["hide" if self.shown else "steps"]
         self.next_button.description = words["next"]
+
+    def static_html(self) -> str:
+        """What a reader without a kernel sees: the problem, its steps folded."""
+        language = self.language.value
+        folded = f"<details><summary>{WORDS[language]['steps']}</summary>{_steps(self.problem, language)}</details>"
+        return _task(self.problem, language) + folded
 
     def _said(self, language: str) -> str:
         if self.verdict is None:
@@ -170,7 +181,11 @@ class ArithmeticView:
         verdict = self.verdict
         colour = _GOOD if verdict.correct else _BAD if verdict.understood else _NEUTRAL
         style = f"background:#fff;color:{colour};border-left:4px solid {colour};padding:2px 8px"
-        return _block(f'<p style="{style}">{escape(verdict.message[language])}</p>')
+        return block(f'<p style="{style}">{escape(verdict.message[language])}</p>')
+
+
+def _task(problem: Problem, language: str) -> str:
+    return f"<p>{escape(heading(problem, language))}</p><p><b>{escape(problem.task(language))}</b></p>"
 
 
 def _steps(problem: Problem, language: str) -> str:
@@ -178,10 +193,6 @@ def _steps(problem: Problem, language: str) -> str:
     steps = "".join(f"<li>{escape(what)}{colon}<code>{escape(total)}</code></li>" for what, total in lines)
     source = f"{WORDS[language]['source']}{colon}{escape(families()[problem.family].source)}"
     return f"<ol>{steps}</ol><p>{source}</p>"
-
-
-def _block(html: str) -> str:
-    return f'<div style="font-size:var(--jp-content-font-size1);line-height:1.6">{html}</div>'
 
 
 def _plain_dollars(text: str) -> str:

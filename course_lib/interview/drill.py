@@ -1,90 +1,28 @@
-"""Practise what is due: think, reveal, rate yourself; the rating is on disk before the next question appears.
+"""The drill in a notebook: think, reveal, rate yourself; the rating is on disk before the next card.
 
 The view replaces the text of HTML widgets and never uses an Output widget, so what a strict comparison of a notebook
-sees does not depend on what the reader clicked. `Session` does the work and knows no widgets: the terminal uses it too.
+sees does not depend on what the reader clicked.
 """
 
-import os
 import time
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from html import escape
 
 import ipywidgets as widgets
 from IPython.display import Markdown, display
 
 from course_lib.interview.answer import WORDS, as_html
-from course_lib.interview.plan import LONGEST, Plan, make_plan, name_left_out, outline_plan
-from course_lib.interview.questions import load_questions
-from course_lib.interview.record import DEPTHS, LANGUAGES, Question
-from course_lib.interview.schedule import Card, cards_of, next_times, queue, say_time
-from course_lib.learner.clock import utc_now
-from course_lib.learner.store import Review, ReviewStore, StoreError
+from course_lib.interview.plan import name_left_out, outline_plan
+from course_lib.interview.practice import LABELS, MINUTES, TARGET, Session
+from course_lib.interview.record import DEPTHS, LANGUAGES
+from course_lib.interview.schedule import next_times, say_time
+from course_lib.interview.stopwatch import Stopwatch
+from course_lib.interview.view import ROW, LiveView, lines_html, scrolling, show_view
+from course_lib.learner.store import StoreError
 from course_lib.learner.tables import RATINGS
+from course_lib.lesson.live import is_static
 
-ROW = {"align_items": "center", "flex_flow": "row wrap"}
-MINUTES = 20.0  # a day, for the plan
-LABELS = {
-    "en": {1: "again", 2: "hard", 3: "good", 4: "easy", "due": "due", "new": "new", "later": "later", "done": "done"}
-    | {"empty": "Nothing is due.", "next": "Next: {} in {}.", "asked": "asked for: {}", "more": "Look again"}
-    | {"left": "show the {} questions that are left out"},
-    "zh": {1: "重来", 2: "困难", 3: "良好", 4: "容易", "due": "到期", "new": "新题", "later": "以后", "done": "已答"}
-    | {"empty": "现在没有到期的题。", "next": "下一题：{}，{}后。", "asked": "指定练习：{}", "more": "再看看"}
-    | {"left": "列出学不到的 {} 题"},
-}
-
-
-class Session:
-    """What to ask, and where the ratings go.
-
-    lesson: one lesson or several, two digits each; None for all. depth: one depth; None for all.
-    days: until the interview; then new questions are those that the plan for these days has for today.
-    minutes: a day, for the plan. clock: what time it is, in UTC.
-    Raises ValueError for a filter that fits no question, StoreError when reviews cannot be kept.
-    """
-
-    def __init__(
-        self,
-        lesson: str | Sequence[str] | None = None,
-        *,
-        depth: str | None = None,
-        days: int | None = None,
-        minutes: int | float = MINUTES,
-        clock: Callable[[], datetime] = utc_now,
-    ) -> None:
-        self.bank = choose_questions(lesson, depth)
-        self.store, self.clock = ReviewStore(), clock
-        self.done = 0
-        self.cards = self._read()
-        self.plan: Plan | None = None
-        if days is not None:
-            self.plan = make_plan(self.cards, now=clock(), days=days, minutes=minutes)
-
-    def queue(self) -> list[Card]:
-        """What to ask now, in order."""
-        return queue(self.cards, self.clock(), None if self.plan is None else self.plan.today.new)
-
-    def rate(self, card: Card, rating: int, seconds: float | None = None) -> None:
-        """Put a rating on disk and read the log again, with what another kernel may have added; StoreError if not."""
-        measured = None if seconds is None else min(seconds, LONGEST)
-        self.store.add(Review(card.question.id, rating, self.clock(), measured))
-        self.done += 1
-        self.cards = self._read()
-
-    def counts(self) -> dict[str, int]:
-        """How many cards are due, new and later, and how many ratings this session gave."""
-        waiting = self.queue()
-        new = sum(card.new for card in waiting)
-        seen = sum(not card.new for card in self.cards)
-        return {"due": len(waiting) - new, "new": new, "later": seen - (len(waiting) - new), "done": self.done}
-
-    def upcoming(self) -> Card | None:
-        """The card that comes due first, of those met before."""
-        seen = [card for card in self.cards if not card.new]
-        return min(seen, key=lambda card: card.due, default=None)
-
-    def _read(self) -> list[Card]:
-        return cards_of(self.bank, self.store.reviews(), self.store.requests())
+TITLE = {"en": "Drill", "zh": "练习"}
 
 
 def drill(
@@ -102,23 +40,11 @@ def drill(
     out and why, and asks today's share. With COURSE_STATIC=1 it only says what it would do.
     """
     _check(depth, language)
-    if os.environ.get("COURSE_STATIC") == "1":
+    if is_static():
         display(Markdown(describe(lesson, depth, language, days, minutes)))
         return
-    display(DrillView(Session(lesson, depth=depth, days=days, minutes=minutes), language).widget)
-
-
-def choose_questions(lesson: str | Sequence[str] | None, depth: str | None) -> list[Question]:
-    """The questions of one lesson, several or all, at one depth or all; ValueError when there are none."""
-    if lesson is None:
-        bank = load_questions()
-    else:
-        bank = [each for one in ([lesson] if isinstance(lesson, str) else lesson) for each in load_questions(one)]
-    found = [each for each in bank if depth in (None, each.depth)]
-    if not found:
-        have = ", ".join(sorted({each.depth for each in bank}, key=DEPTHS.index))
-        raise ValueError(f"no question of depth {depth!r} in lesson {lesson}; it has {have}")
-    return found
+    view = DrillView(Session(lesson, depth=depth, days=days, minutes=minutes), language)
+    show_view(view, html=view.static_html(), text=describe(lesson, depth, language, days, minutes))
 
 
 def describe(
@@ -136,68 +62,116 @@ def describe(
     return "\n\n".join(lines)
 
 
-class DrillView:
-    """One card at a time, with Reveal, four ratings and a language switch; `widget` is what to display."""
+class DrillView(LiveView):
+    """One card at a time: Reveal, four ratings within reach, the time of the answer; by mouse or by keys."""
+
+    reports = (StoreError,)
 
     def __init__(self, session: Session, language: str = "en") -> None:
-        self.session, self.card, self.revealed, self.error = session, None, False, ""
-        self.status, self.notice, self.page = widgets.HTML(), widgets.HTML(), widgets.HTMLMath()
+        super().__init__(language)
+        self.session, self.card = session, None
+        self.thought: float | None = None  # seconds to the answer, once it is revealed
+        self.status, self.page = widgets.HTML(), widgets.HTMLMath()
         self.reveal = widgets.Button(button_style="primary")
-        self.reveal.on_click(lambda _: self.turn())
+        self.reveal.on_click(lambda _: self.attempt(self.turn))
         self.ratings = {rating: widgets.Button() for rating in RATINGS}
         for rating, button in self.ratings.items():
-            button.on_click(lambda _, rating=rating: self.rate(rating))
-        options = [(name, code) for code, name in LANGUAGES.items()]
-        self.language = widgets.ToggleButtons(options=options, value=language, style={"button_width": "6em"})
-        self.language.observe(lambda _: self.draw(), "value")
+            button.on_click(lambda _, rating=rating: self.attempt(self.rate, rating))
+        head = widgets.HBox([self.status, self.keys], layout=ROW)
         bar = widgets.HBox([self.reveal, *self.ratings.values(), self.language], layout=ROW)
-        self.widget = widgets.VBox([self.status, bar, self.notice, self.page])
-        self.advance()
+        self.widget.children = [head, bar, self.notice, self.page]
+        self.attempt(self.advance)
+
+    @property
+    def revealed(self) -> bool:
+        """Whether the answer is on the screen."""
+        return self.thought is not None
 
     def advance(self) -> None:
-        """Show the next card, its answer hidden, or that nothing is due."""
+        """The next card, its answer hidden, or none when nothing is due."""
         waiting = self.session.queue()
-        self.card, self.revealed = (waiting[0] if waiting else None), False
+        self.card, self.thought = (waiting[0] if waiting else None), None
         self.shown_at = time.monotonic()
-        self.draw()
 
     def turn(self) -> None:
         """Reveal the answer; with no card, look whether one has come due."""
         if self.card is None:
             self.advance()
-            return
-        self.revealed = True
-        self.draw()
+        elif not self.revealed:
+            self.thought = time.monotonic() - self.shown_at
 
     def rate(self, rating: int) -> None:
-        """Save the rating, then go on; a rating that cannot be saved stays on the screen with the reason."""
+        """Save the rating, then go on."""
         if self.card is None or not self.revealed:
-            return  # a stale click: two on one button, or one that crossed with another kernel's
+            return  # a stale click: two on one button
+        card, labels = self.card, LABELS[self.language.value]
         try:
-            self.session.rate(self.card, rating, time.monotonic() - self.shown_at)
+            saved = self.session.rate(card, rating, time.monotonic() - self.shown_at)
         except StoreError as error:
-            self.error = f"Not saved: {error}"
-            self.draw()
-            return
-        self.error = ""
+            raise StoreError(labels["unsaved"].format(error)) from error
         self.advance()
+        if not saved:
+            self.trouble = labels["elsewhere"].format(card.question.id)
+
+    def press_key(self, key: str) -> None:
+        """Space and 1 to 4."""
+        if key == " ":
+            self.turn()
+        else:
+            self.rate(int(key))
+
+    def appear(self) -> None:
+        """Say the time anew."""
+        self._draw_keys()
 
     def draw(self) -> None:
         """Put the state into the widgets."""
         language = self.language.value
-        labels, words = LABELS[language], WORDS[language]
-        counts = self.session.counts()
-        self.status.value = " · ".join(f"{counts[name]} {labels[name]}" for name in ("due", "new", "later", "done"))
-        self.notice.value = self._notices()
-        rating_shown = self.card is not None and self.revealed
+        labels, rating_shown = LABELS[language], self.card is not None and self.revealed
+        self.status.value = self._counts()
         times = next_times(self.card, self.session.clock()) if rating_shown else {}
         for rating, button in self.ratings.items():
             button.layout.display = "" if rating_shown else "none"
             button.description = f"{labels[rating]} · {say_time(times[rating], language)}" if times else labels[rating]
         self.reveal.layout.display = "none" if rating_shown else ""
-        self.reveal.description = labels["more"] if self.card is None else words["reveal"]
+        self.reveal.description = labels["more"] if self.card is None else WORDS[language]["reveal"]
         page = self._empty() if self.card is None else self._question()
-        self.page.value = f'<div style="font-size:var(--jp-content-font-size1);line-height:1.6">{page}</div>'
+        self.page.value = scrolling(page, language, "min(26em, 48vh)")
+        self._draw_keys()
+
+    def notice_html(self) -> str:
+        """What went wrong; and until the first rating the plan, with what it leaves out folded away."""
+        page = lines_html([text for text in (self.trouble, self.session.store.notice) if text])
+        plan, language = self.session.plan, self.language.value
+        if plan is None or self.session.done:
+            return page
+        head, *rest = (escape(line) for line in outline_plan(plan, language))
+        page += f"<p style='line-height:1.5'><b>{head}</b><br>{'<br>'.join(rest)}</p>"
+        if left := name_left_out(plan, language):
+            items = "".join(f"<li>{escape(line)}</li>" for line in left)
+            page += (
+                f"<details><summary>{LABELS[language]['left'].format(len(left))}</summary><ul>{items}</ul></details>"
+            )
+        return page
+
+    def static_html(self) -> str:
+        """What a reader without a kernel sees: how much waits, and the question that comes first."""
+        page = self._empty() if self.card is None else self._question()
+        return f"<p><b>{TITLE[self.language.value]}</b> · {self._counts()}</p>{page}"
+
+    def _counts(self) -> str:
+        counts, labels = self.session.counts(), LABELS[self.language.value]
+        return " · ".join(f"{counts[name]} {labels[name]}" for name in ("due", "new", "later", "done"))
+
+    def _draw_keys(self) -> None:
+        labels = LABELS[self.language.value]
+        if self.card is None:
+            self.keys.offer(" ", labels["looks"])
+        else:
+            self.keys.offer("1234" if self.revealed else " ", labels["rates" if self.revealed else "reveals"])
+        so_far = time.monotonic() - self.shown_at if self.thought is None else self.thought
+        watch = Stopwatch(labels["time"], so_far, int(not self.revealed), TARGET, labels["late"])
+        self.keys.run([watch] if self.card else [])
 
     def _question(self) -> str:
         request = self.card.request
@@ -211,22 +185,6 @@ class DrillView:
             return f"<p>{labels['empty']}</p>"
         wait = say_time(upcoming.due - self.session.clock(), self.language.value)
         return f"<p>{labels['empty']} {escape(labels['next'].format(upcoming.question.id, wait))}</p>"
-
-    def _notices(self) -> str:
-        """What went wrong; and until the first rating the plan, with what it leaves out folded away."""
-        troubles = [text for text in (self.error, self.session.store.notice) if text]
-        page = "".join(f"<p style='white-space:pre-wrap'>{escape(text)}</p>" for text in troubles)
-        plan, language = self.session.plan, self.language.value
-        if plan is None or self.session.done:
-            return page
-        head, *rest = (escape(line) for line in outline_plan(plan, language))
-        page += f"<p style='line-height:1.5'><b>{head}</b><br>{'<br>'.join(rest)}</p>"
-        if left := name_left_out(plan, language):
-            items = "".join(f"<li>{escape(line)}</li>" for line in left)
-            page += (
-                f"<details><summary>{LABELS[language]['left'].format(len(left))}</summary><ul>{items}</ul></details>"
-            )
-        return page
 
 
 def _check(depth: str | None, language: str) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from course_lib.interview.answer import WORDS, as_text
-from course_lib.interview.drill import LABELS, Session
+from course_lib.interview.practice import LABELS, Session
 from course_lib.interview.schedule import Card, next_times, say_time
 from course_lib.learner.tables import RATINGS
 
@@ -60,7 +60,8 @@ def _one(session: Session, card: Card, language: str, ask: Callable[[str], str],
     times = next_times(card, session.clock())
     choices = " · ".join(f"{key} {labels[key]} ({say_time(times[key], language)})" for key in RATINGS)
     rating = _choose(f"{choices}: ", tuple(map(str, RATINGS)), language, ask, say)
-    session.rate(card, int(rating), time.monotonic() - shown)
+    if not session.rate(card, int(rating), time.monotonic() - shown):
+        say(labels["elsewhere"].format(card.question.id))
 
 
 def _choose(

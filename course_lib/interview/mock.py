@@ -1,16 +1,14 @@
 """The timed mock interview in a notebook: five rounds, a clock, follow-ups that depend on your own marks, a report.
 
 `mock()` shows it; rounds/ holds the engine, which the terminal's `course mock` uses as well. Every answer and mark is
-on disk before the next question appears, so a restarted kernel goes on where it was. As in drill.py the view
+on disk at once, and so is what was only typed, so a restarted kernel goes on where it was. As in drill.py the view
 replaces the text of widgets and never uses an Output widget.
 """
 
-import asyncio
-import os
-from collections.abc import Callable
 from datetime import datetime
 from secrets import randbelow
 
+from IPython import get_ipython
 from IPython.display import Markdown, display
 
 from course_lib.interview.mock_view import MockView
@@ -23,9 +21,11 @@ from course_lib.interview.rounds.profile import ALT, draw_profile
 from course_lib.interview.rounds.report import as_markdown, make_report
 from course_lib.interview.rounds.script import COUNTS, MINUTES, TITLES, Script
 from course_lib.interview.schedule import cards_of
+from course_lib.interview.view import show_view
 from course_lib.learner.clock import utc_now
 from course_lib.learner.store import ReviewStore
 from course_lib.lesson.figures import show
+from course_lib.lesson.live import is_static
 
 
 def mock(
@@ -45,14 +45,15 @@ def mock(
     """
     check_request(minutes, focus, level)
     check_language(language)
-    if os.environ.get("COURSE_STATIC") == "1":
+    if is_static():
         display(Markdown(describe(minutes, focus, level, language)))
         return
     store, material = ReviewStore(), Material()
     script = draw_script(store, material, minutes=minutes, focus=focus, level=level, seed=seed, now=utc_now())
     view = MockView(store, script, language, material=material)
-    display(view.widget)
-    keep_time(view.tick)
+    if (shell := get_ipython()) is not None:
+        view.watch(shell)
+    show_view(view, html=view.static_html(), text=describe(minutes, focus, level, language))
 
 
 def mock_report(id: str | None = None, language: str = "en") -> None:
@@ -61,7 +62,7 @@ def mock_report(id: str | None = None, language: str = "en") -> None:
     Raises ValueError when there is none, or none with that id.
     """
     check_language(language)
-    if os.environ.get("COURSE_STATIC") == "1":
+    if is_static():
         display(
             Markdown("**Report of a mock interview**, live in JupyterLab: time, rubric, what to read, what to drill.")
         )
@@ -120,16 +121,3 @@ def check_language(language: str) -> None:
     """ValueError for a language the bank does not have."""
     if language not in LANGUAGES:
         raise ValueError(f"language {language!r} is not in the bank; try one of {', '.join(LANGUAGES)}")
-
-
-def keep_time(tick: Callable[[], bool], seconds: float = 1.0) -> asyncio.Task | None:
-    """Call `tick` every second while it returns True; None where no event loop runs, as in a plain script."""
-
-    async def run() -> None:
-        while tick():
-            await asyncio.sleep(seconds)
-
-    try:
-        return asyncio.get_running_loop().create_task(run())
-    except RuntimeError:
-        return None

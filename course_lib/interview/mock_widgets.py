@@ -1,7 +1,7 @@
 """Pieces of the mock interview's view: a page as HTML, the marks, the project form."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 
 import ipywidgets as widgets
@@ -9,23 +9,17 @@ import ipywidgets as widgets
 from course_lib.interview.answer import WORDS, Line, cite, in_brackets
 from course_lib.interview.links import anchor
 from course_lib.interview.record import Question
-from course_lib.interview.rounds.clock import say_seconds
 from course_lib.interview.rounds.log import Mock
 from course_lib.interview.rounds.page import Page
-from course_lib.interview.rounds.project import FIELDS, TINY_VLM, field
-from course_lib.interview.rounds.report import CODE_STYLE, said_date
+from course_lib.interview.rounds.project import FIELDS, field
+from course_lib.interview.rounds.report import CODE_STYLE, said_date, say_pair
 from course_lib.interview.rounds.rubric import DIMENSIONS, MARKS
 from course_lib.interview.rounds.words import VIEW_WORDS
+from course_lib.interview.stopwatch import say_seconds
+from course_lib.interview.view import ROW, block
 
-ROW = {"align_items": "center", "flex_flow": "row wrap"}
-OWN_SIZE = {"align_self": "flex-start", "max_width": "100%"}  # of an image, or the box would stretch it until it blurs
 _NAME, _EARNS = {"flex": "0 0 7em"}, {"flex": "1 1 0", "min_width": "0"}  # a long text wraps beside its buttons
 _TITLE = 'style="margin:1em 0 .3em;color:var(--jp-ui-font-color2);border-bottom:1px solid var(--jp-border-color2)"'
-
-
-def block(html: str) -> str:
-    """In the notebook's own font size."""
-    return f'<div style="font-size:var(--jp-content-font-size1);line-height:1.6">{html}</div>'
 
 
 def page_html(page: Page, language: str, *, revealed: bool, advice: str = "") -> str:
@@ -45,11 +39,6 @@ def page_html(page: Page, language: str, *, revealed: bool, advice: str = "") ->
 def code_spans(text: str) -> str:
     """Escaped, and what stands in backticks as code: tasks and hints of exercises have it."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
-
-
-def list_html(lines: list[str]) -> str:
-    """Verdicts, one below the other."""
-    return "".join(f'<p style="margin:.2em 0">{escape(line)}</p>' for line in lines)
 
 
 def bullets_html(lines: list[str]) -> str:
@@ -78,63 +67,79 @@ def waiting_row(
 
 
 class MarksPanel:
-    """One row a dimension: its name, 0 1 2, and what earns the points. `changed` is called at every mark."""
+    """One row a dimension: its name, 0 1 2, and what earns the points. `changed` is called when the learner marks."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.changed, self.language = changed, "en"
         self.rows: dict[str, widgets.ToggleButtons] = {}
-        self.texts: dict[str, tuple[widgets.HTML, widgets.HTML]] = {}
         self.widget = widgets.VBox()
 
-    def ask(self, dimensions: tuple[str, ...], language: str) -> None:
-        """Show fresh rows for these dimensions; the same ones again only change their language."""
-        if tuple(self.rows) != dimensions:
-            self.rows = {name: self._row() for name in dimensions}
-            self.texts = {name: tuple(widgets.HTML(layout=each) for each in (_NAME, _EARNS)) for name in dimensions}
-            self.widget.children = [
-                widgets.HBox([self.texts[name][0], row, self.texts[name][1]], layout={"align_items": "center"})
-                for name, row in self.rows.items()
-            ]
-        for name, (title, earns) in self.texts.items():
-            title.value = f"<b>{DIMENSIONS[name].title[language]}</b>"
-            earns.value = block(escape(DIMENSIONS[name].earns[language]))
+    def ask(self, dimensions: tuple[str, ...], language: str, given: Mapping[str, int]) -> None:
+        """Show rows for these dimensions with the marks given so far; the same rows again stay as they are."""
+        if (tuple(self.rows), self.language) == (dimensions, language):
+            return
+        marks, self.language = {**given, **self.given()}, language
+        self.rows = {name: self._row(name, marks.get(name)) for name in dimensions}
+        self.widget.children = [
+            widgets.HBox([*self._texts(name, row)], layout={"align_items": "center"}) for name, row in self.rows.items()
+        ]
 
     def clear(self) -> None:
         """No rows."""
-        self.rows, self.texts, self.widget.children = {}, {}, []
+        self.rows, self.widget.children = {}, []
 
-    def marks(self) -> dict[str, int] | None:
-        """What was marked, None while one is missing."""
-        given = {name: row.value for name, row in self.rows.items()}
-        return None if None in given.values() else given
+    def given(self) -> dict[str, int]:
+        """What was marked so far."""
+        return {name: row.value for name, row in self.rows.items() if row.value is not None}
 
-    def _row(self) -> widgets.ToggleButtons:
-        options = [(str(mark), mark) for mark in MARKS]
+    @property
+    def complete(self) -> bool:
+        """Whether every row is marked."""
+        return len(self.given()) == len(self.rows)
+
+    def mark_next(self, mark: int) -> None:
+        """Mark the first row that has none."""
+        if not self.complete:
+            next(row for row in self.rows.values() if row.value is None).value = mark
+
+    def take_back(self) -> None:
+        """Take the last row's mark away."""
+        if marked := [row for row in self.rows.values() if row.value is not None]:
+            marked[-1].value = None
+
+    def _row(self, name: str, mark: int | None) -> widgets.ToggleButtons:
+        title = DIMENSIONS[name].title[self.language]
         row = widgets.ToggleButtons(
-            options=options, value=None, style={"button_width": "2.5em"}, layout={"flex": "0 0 auto"}
+            options=[(str(each), each) for each in MARKS],
+            tooltips=[say_pair(title, str(each), self.language) for each in MARKS],  # names for who cannot see the row
+            value=mark,
+            style={"button_width": "2.5em"},
+            layout={"flex": "0 0 auto"},
         )
         row.observe(lambda _: self.changed(), "value")
         return row
 
+    def _texts(self, name: str, row: widgets.ToggleButtons) -> tuple[widgets.Widget, ...]:
+        title, earns = DIMENSIONS[name].title[self.language], DIMENSIONS[name].earns[self.language]
+        return widgets.HTML(f"<b>{title}</b>", layout=_NAME), row, widgets.HTML(block(escape(earns)), layout=_EARNS)
+
 
 class FormPanel:
-    """The lines of the learner's project, and two ways to send: their project or the tiny VLM."""
+    """The lines of the learner's project, and two ways to send: their project or the tiny VLM.
 
-    def __init__(self, send: Callable[[dict[str, str]], None]) -> None:
+    box: makes a text box of that name.
+    """
+
+    def __init__(self, box: Callable[..., widgets.Text], *, own: Callable[[], None], tiny: Callable[[], None]) -> None:
         wide, label = {"width": "38em", "max_width": "calc(100% - 4px)"}, {"description_width": "9em"}
-        self.fields = {name: widgets.Text(layout=wide, style=label) for name in FIELDS}
+        self.fields = {name: box(name, layout=wide, style=label) for name in FIELDS}
         self.own, self.tiny = (widgets.Button(layout={"width": "auto"}) for _ in range(2))
         self.own.button_style = "primary"
-        self.own.on_click(lambda _: send({name: each.value for name, each in self.fields.items()}))
-        self.tiny.on_click(lambda _: send({"project": TINY_VLM}))
+        self.own.on_click(lambda _: own())
+        self.tiny.on_click(lambda _: tiny())
         self.advice = widgets.HTML()
         buttons = widgets.HBox([self.own, self.tiny], layout=ROW)
         self.widget = widgets.VBox([self.advice, *self.fields.values(), buttons])
-
-    def fill(self, form: dict[str, str]) -> None:
-        """Begin with what was written the last time."""
-        for name, text in form.items():
-            self.fields[name].value = text
 
     def draw(self, language: str) -> None:
         """Put the language into the labels."""

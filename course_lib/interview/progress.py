@@ -10,9 +10,9 @@ from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from wcwidth import rjust
 
-from course_lib.interview.drill import LABELS
 from course_lib.interview.evidence import scan_targets
 from course_lib.interview.folding import fold
+from course_lib.interview.practice import LABELS
 from course_lib.interview.questions import ROOT, load_questions
 from course_lib.interview.schedule import Card, cards_of, say_time, strangers
 from course_lib.learner.clock import utc_now

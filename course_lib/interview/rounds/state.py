@@ -115,7 +115,7 @@ def replay(script: Script, events: Iterable[Event]) -> State:
 
 def elapsed(state: State, now: datetime) -> tuple[float, float]:
     """Seconds used in the current round and in all, up to now."""
-    since = max(0.0, (now - state.last).total_seconds()) if _ticking(state) else 0.0
+    since = max(0.0, (now - state.last).total_seconds()) if is_ticking(state) else 0.0
     here = state.seconds[state.current.round] if state.current else 0.0
     return here + since, state.used + since
 
@@ -134,14 +134,14 @@ def asked_items(state: State, kind: str) -> tuple[str, ...]:
     return items[: chosen.count]
 
 
-def _ticking(state: State) -> bool:
-    """Whether the clock runs."""
+def is_ticking(state: State) -> bool:
+    """Whether the clock runs: on a question, and not over the form."""
     on_a_question = state.current is not None and state.current.step != "form"
     return state.status == "running" and on_a_question and state.last is not None
 
 
 def _apply(state: State, event: Event) -> None:
-    if _ticking(state) and event.kind != "reopen":
+    if is_ticking(state) and event.kind != "reopen":
         state.seconds[state.current.round] += max(0.0, (event.at - state.last).total_seconds())
     state.last = event.at
     if event.node is not None and event.kind != "draft":  # a draft may come late, from a window left behind

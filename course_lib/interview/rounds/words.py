@@ -57,6 +57,8 @@ VIEW_WORDS = {
         "form": "A few words a line are enough. What you leave empty is asked first. The clock waits.",
         "round": "round",
         "total": "in all",
+        "title": "Mock interview",
+        "kept": "live in JupyterLab. Every answer, mark and note is kept; what is unfinished can be resumed.",
         "unfinished": "Unfinished: {} · {} min · level {} · {} · {}",
         "state": {"running": "interrupted", "paused": "paused", "over": "to be closed", "ended": "done"}
         | {"dropped": "dropped"},
@@ -65,7 +67,14 @@ VIEW_WORDS = {
         "choice": "Choice",
         "rules": "You mark yourself. Under half of the points: a simpler question follows; three quarters or more: a "
         "harder one, or a wrong answer to refute. A round that is over time asks nothing more.",
-        "over_time": "time is up: finish this answer",
+        "left": "{} {} left of {} min",
+        "late round": "round {} over its time: finish this answer",
+        "late total": "in all {} over time",
+        "keys": {
+            "reveal": "space reveals",
+            "mark": "0 1 2 mark row by row, backspace takes one back",
+            "next": "space goes on",
+        },
         "new": "New interview",
     },
     "zh": {
@@ -92,6 +101,8 @@ VIEW_WORDS = {
         "form": "每行写几个词就够。空着的会先被问到。填表不计时。",
         "round": "本轮",
         "total": "总计",
+        "title": "模拟面试",
+        "kept": "在 JupyterLab 中进行。每个回答、打分和笔记都会保存，未完成的可以继续。",
         "unfinished": "未完成：{} · {} 分钟 · 级别 {} · {} · {}",
         "state": {"running": "中断", "paused": "暂停", "over": "待结束", "ended": "完成", "dropped": "已放弃"},
         "minutes": "分钟",
@@ -99,7 +110,10 @@ VIEW_WORDS = {
         "choice": "选题",
         "rules": "你自己打分。得分不到一半，接着问更简单的；四分之三以上，接着问更难的，或让你反驳一个错误回答。"
         "一轮超时后不再提问。",
-        "over_time": "时间到：说完这个回答",
+        "left": "{}还剩 {}（共 {} 分钟）",
+        "late round": "本轮超时 {}：说完这个回答",
+        "late total": "总计超时 {}",
+        "keys": {"reveal": "空格显示要点", "mark": "0 1 2 逐行打分，退格键撤回一个", "next": "空格到下一个"},
         "new": "新的面试",
     },
 }
