@@ -27,7 +27,6 @@ export default {
     let over = false;
 
     el.classList.add("course-keys");
-    el.setAttribute("role", "group");
     const face = el.appendChild(document.createElement("span"));
     face.setAttribute("role", "timer");
     const how = el.appendChild(document.createElement("small"));
@@ -57,8 +56,11 @@ export default {
     function write() {
       help.textContent = model.get("help");
       how.textContent = model.get("help") && model.get("how");
-      el.setAttribute("aria-label", model.get("help"));
-      el.tabIndex = model.get("wanted").length ? 0 : -1;
+      const listens = model.get("wanted").length > 0;
+      el.tabIndex = listens ? 0 : -1;
+      for (const [attribute, value] of [["role", "group"], ["aria-label", model.get("help")]])
+        if (listens) el.setAttribute(attribute, value);
+        else el.removeAttribute(attribute);
     }
 
     function restart() {
@@ -112,11 +114,11 @@ export default {
       else model.send({ shown: true }); // a computer that slept has let the times stand
     }
 
-    function name(box) {
-      for (const button of box.querySelectorAll("button.widget-toggle-button")) {
-        if (button.title) button.setAttribute("aria-label", button.title);
+    function name(box) { // for whoever hears the page: ipywidgets gives text boxes an empty label, and 0 1 2 no row
+      for (const control of box.querySelectorAll("input[title], button.widget-toggle-button[title]"))
+        control.setAttribute("aria-label", control.title);
+      for (const button of box.querySelectorAll("button.widget-toggle-button"))
         button.setAttribute("aria-pressed", String(button.classList.contains("mod-active")));
-      }
     }
 
     function onChange() {
@@ -129,7 +131,7 @@ export default {
     const changes = new MutationObserver(onChange);
     function watch() { // the box is there once the widgets around this one are
       if (!view()) return over || requestAnimationFrame(watch);
-      const attributeFilter = ["style", "disabled", "class"];
+      const attributeFilter = ["style", "disabled", "class", "title"];
       changes.observe(view(), { attributes: true, attributeFilter, childList: true, subtree: true });
       name(view());
     }
@@ -138,7 +140,7 @@ export default {
     for (const [kind, listener] of Object.entries(listeners)) window.addEventListener(kind, listener, true);
     document.addEventListener("visibilitychange", onVisible);
     model.on("change:times", restart);
-    model.on("change:help", write);
+    model.on("change:help change:wanted", write);
     const ticking = setInterval(tick, TICK);
     tick();
     write();
@@ -152,7 +154,7 @@ export default {
       for (const [kind, listener] of Object.entries(listeners)) window.removeEventListener(kind, listener, true);
       document.removeEventListener("visibilitychange", onVisible);
       model.off("change:times", restart);
-      model.off("change:help", write);
+      model.off("change:help change:wanted", write);
       sendTyped();
     };
   },

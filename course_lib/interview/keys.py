@@ -31,6 +31,7 @@ class Keys(anywidget.AnyWidget):
     _css = """
     .course-keys { border-radius: 3px; padding: 1px 6px; margin-left: 8px; color: var(--jp-ui-font-color1); }
     .course-keys:focus { outline: 2px solid var(--jp-brand-color1); }
+    .course-keys:not([role]):focus { outline: none; }
     .course-keys small { color: var(--jp-ui-font-color1); font-size: 90%; margin-left: 10px; }
     .course-keys .late { font-weight: bold; color: var(--jp-error-color1); }
     .course-view:focus-within .course-keys-how { display: none; }

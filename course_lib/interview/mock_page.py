@@ -113,11 +113,12 @@ class MockPage(LiveView):
         if node.step == "code":
             advice = words["code"].format("".join(coding.signature(self.material.exercise(node.item))))
         html = page_html(page, language, revealed=fact.revealed, advice=advice)
-        html += f"<p>{words['rate']}</p>" if self._marking() else ""
         self.page.value = scrolling(html, language, HEIGHT)
         lines = [each["line"] if node.step == "code" else each["message"][language == "zh"] for each in fact.tries]
         if node.step in ("sum", "code") and fact.revealed:
             lines.append(words["judged"].format(self.session.judged_mark()))
+        if self._marking():
+            lines.append(words["rate"])
         self.tries.value = block(lines_html(lines))
         if self._marking():
             self.marks.ask(page.dimensions, language, fact.draft.get("marks", {}))
