@@ -96,7 +96,7 @@ class Array:
         )
 
     def _advice(self, shape: tuple[int, ...], bad: "Misfit") -> str:
-        for change, changed in _changes(shape, self.axes[-1] in bad.sizes):
+        for change, changed in _changes(shape, whole=self.several is None, known=self.axes[-1] in bad.sizes):
             if self._mended(changed, bad):
                 return f"; try {bad.name}{change}"
         ranks = self.least <= len(shape) <= self.most
@@ -201,15 +201,16 @@ def _members(value: Collection) -> Iterator[tuple[Any, Any]]:
     return iter(value.items()) if isinstance(value, Mapping) else enumerate(value)
 
 
-def _changes(shape: tuple[int, ...], known: bool) -> Iterator[tuple[str, tuple[int, ...]]]:
+def _changes(shape: tuple[int, ...], *, whole: bool, known: bool) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Small mistakes and what mends them: an axis of one too many, the channels last, the batch missing.
 
-    known: the size of the last axis, so that one of length 1 may be what is missing.
+    whole: every axis has a meaning, so a wrong order can be told. known: the size of the last axis is, so that one of
+    length 1 may be what is missing.
     """
     for place, size in enumerate(shape):
         if size == 1:
             yield f".squeeze({place})", shape[:place] + shape[place + 1 :]
-    for place in range(len(shape) - 1):
+    for place in range(len(shape) - 1 if whole else 0):
         yield f".movedim(-1, {place})", (*shape[:place], shape[-1], *shape[place:-1])
     yield ".unsqueeze(0)", (1, *shape)
     if known:

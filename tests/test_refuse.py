@@ -128,6 +128,10 @@ def test_a_misfit_says_what_came_what_fits_and_what_to_try(words):
 def test_no_advice_that_moves_the_trouble_to_another_argument():
     with pytest.raises(ValueError, match=r"takes \(B, K\)$"):  # as one example it would not fit eight labels
         share_right(SCORES[:, 0], LABEL)
+    with pytest.raises(
+        ValueError, match=r"takes \(\*_, D\) with D = 5 as in modalities\[0\]; an nn.Linear"
+    ):  # no transpose
+        joined(SCORES, mask=torch.ones(5, 8, dtype=torch.bool))
     with pytest.raises(ValueError, match=r"takes \(B, K\); try scores.unsqueeze\(0\)$"):
         share_right(SCORES[0], LABEL[:1])
 
