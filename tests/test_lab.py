@@ -44,12 +44,18 @@ def test_lab_with_a_display_root_and_a_port():
 def jupyter_reads(tmp_path, *arguments):
     """Traits as Jupyter's own applications read them: the server's, its contents manager's, JupyterLab's."""
     code = """
-import json, sys
+import asyncio, json, sys
 from jupyterlab.labapp import LabApp
+from course_lib.lesson.live import MARK, WIDGET
 server = LabApp.initialize_server(sys.argv[1:])
 lab = server.extension_manager.extension_apps["jupyterlab"].pop()
 paths = server.web_app.settings["static_custom_path"]
 manager = server.contents_manager
+data = {WIDGET: {"model_id": "1"}, "text/html": "static form"}
+output = {"output_type": "display_data", "data": data, "metadata": {MARK: True}}
+cell = {"cell_type": "code", "id": "a", "source": "", "metadata": {}, "execution_count": 1, "outputs": [output]}
+content = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [cell]}
+asyncio.run(manager.save({"type": "notebook", "content": content}, "saved.ipynb"))
 print(json.dumps({"root": server.root_dir, "url": server.default_url, "settings": lab.app_settings_dir,
     "workspaces": lab.workspaces_dir, "user": lab.user_settings_dir, "css": lab.custom_css, "custom": paths,
     "hook": manager.pre_save_hook.__qualname__, "hidden": [manager.should_list("figures"), manager.should_list("a")]}))
@@ -76,7 +82,16 @@ def test_jupyter_understands_the_command_line_and_the_settings_of_the_learner_st
     assert found["root"] == str(folder.path) and found["settings"] == str(lab.JUPYTER) and found["css"] is True
     assert found["workspaces"].startswith(str(folder.hidden)) and found["custom"][0] == str(lab.JUPYTER / "custom")
     assert found["user"].startswith(str(tmp_path / "config"))
-    assert found["hook"] == "drop_widget_views" and found["hidden"] == [False, True]
+    assert found["hidden"] == [False, True]
+
+
+def test_what_is_saved_holds_no_view_of_a_widget(tmp_path):
+    """Through the contents manager that really runs, which need not be the class that the hook was given to."""
+    folder = Folder(tmp_path / "mine")
+    folder.path.mkdir()
+    jupyter_reads(tmp_path, *lab.arguments(folder, None, {}, platform="linux", root_user=False)[4:])
+    saved = (folder.path / "saved.ipynb").read_text(encoding="utf-8")
+    assert "static form" in saved and "widget-view" not in saved
 
 
 def test_a_server_that_somebody_else_starts_reads_the_same_from_a_file(tmp_path):
