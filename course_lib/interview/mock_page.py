@@ -19,7 +19,7 @@ from course_lib.interview.rounds.words import REPORT_WORDS, VIEW_WORDS
 from course_lib.interview.view import ROW, LiveView, block, lines_html, scrolling
 from course_lib.learner.store import ReviewStore
 from course_lib.lesson.figures import png
-from course_lib.lesson.picture import img_html
+from course_lib.lesson.picture import figure_html
 
 HEIGHT = "min(22em, 42vh)"  # of a question with what is revealed, so that its marks below stay in reach
 BUTTONS = ("start", "reveal", "check", "hand_in", "next", "pause", "leave", "end")
@@ -129,7 +129,7 @@ class MockPage(LiveView):
     def _report(self, language: str) -> str:
         mocks, notes = read_mocks(self.store)
         report = as_html(make_report(self.session.mock, mocks, self.material, language))
-        return lines_html(notes) + report + img_html(png(draw_profile(outcome(self.state))[0]), ALT)
+        return lines_html(notes) + report + figure_html(png(draw_profile(outcome(self.state))[0]), ALT)
 
     def draw_controls(self) -> None:
         """Buttons, keys and times."""
