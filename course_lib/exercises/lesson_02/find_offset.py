@@ -1,5 +1,8 @@
 """Exercise 02.3: the lag between two streams."""
 
+import statistics
+
+import numpy as np
 import torch
 
 from course_lib.lesson.exercises import Exercise
@@ -56,6 +59,37 @@ def offset_does_not_wrap(find_offset):
     assert got == 3, f"the sound is late by 3, got {got}"
 
 
+WORLDS, SHORT = 200, 8
+
+
+def _worlds():
+    """Short noisy pairs, half of them with a loud end, half with a level that drifts, and the right lag of each.
+
+    Where two lags are nearly equal rounding decides, so those pairs are left out.
+    """
+    worlds, number = [], 0
+    while len(worlds) < WORLDS:
+        number += 1
+        video, sound = _streams(number % (2 * SHORT + 1) - SHORT, frames=60, seed=number, noise=0.4)
+        place = torch.linspace(0, 1, 60, dtype=torch.float64)
+        if number % 2:
+            video, sound = video + 4 * (place > 0.9), sound - 3 * (place < 0.05 + number % 10 / 100)
+        if number % 4 < 2:
+            video, sound = video + 3 * place, sound + (number % 5 - 1) * place**2
+        ranked = sorted((_correlation(*_overlap(video, sound, lag)), lag) for lag in range(-SHORT, SHORT + 1))
+        if ranked[-1][0] - ranked[-2][0] > 1e-3:
+            worlds.append((video, sound, ranked[-1][1]))
+    return worlds
+
+
+def offset_is_that_of_the_largest_correlation(find_offset):
+    missed = sum(int(find_offset(video, sound, SHORT)) != right for video, sound, right in _worlds())
+    assert missed == 0, (
+        f"in {missed} of {WORLDS} worlds with a loud end or a drifting level another lag came out: for each lag take "
+        "mean and norm of exactly the frames that overlap, and divide by both norms"
+    )
+
+
 def _overlap(a, b, lag):
     return a[max(0, -lag) : len(a) - max(0, lag)], b[max(0, lag) : len(b) - max(0, -lag)]
 
@@ -77,10 +111,49 @@ def _offset_raw_products(a, b, max_lag):
     return max(range(-max_lag, max_lag + 1), key=lambda lag: float(torch.dot(*_overlap(a, b, lag))))
 
 
+def _by_lag(score):
+    """The largest of score(a, b) over the overlaps."""
+    return lambda a, b, max_lag: max(range(-max_lag, max_lag + 1), key=lambda lag: float(score(*_overlap(a, b, lag))))
+
+
+def _offset_centred_whole(a, b, max_lag):
+    return _by_lag(lambda x, y: x @ y / (x.norm() * y.norm()))(a - a.mean(), b - b.mean(), max_lag)
+
+
+def _offset_by_numpy(video, sound, max_lag):
+    video, sound, best = video.numpy(), sound.numpy(), (-2.0, 0)
+    for lag in range(-max_lag, max_lag + 1):
+        pairs = [(t, t + lag) for t in range(len(video)) if 0 <= t + lag < len(sound)]
+        here, there = zip(*pairs, strict=True)
+        best = max(best, (np.corrcoef(video[list(here)], sound[list(there)])[0, 1], lag))
+    return best[1]
+
+
+def _offset_by_sums(video, sound, max_lag):
+    lags = torch.arange(-max_lag, max_lag + 1)
+    place = torch.arange(len(video)) + lags[:, None]
+    real = ((place >= 0) & (place < len(sound))).to(video.dtype)
+    other = sound[place.clamp(0, len(sound) - 1)] * real
+    count, own = real.sum(1), video * real
+    mean_a, mean_b = own.sum(1) / count, other.sum(1) / count
+    a, b = (own - mean_a[:, None]) * real, (other - mean_b[:, None]) * real
+    return lags[((a * b).sum(1) / (a.pow(2).sum(1) * b.pow(2).sum(1)).sqrt()).argmax()].item()
+
+
+def _offset_by_statistics(video, sound, max_lag):
+    video, sound = video.tolist(), sound.tolist()
+    found = {}
+    for lag in range(-max_lag, max_lag + 1):
+        count = len(video) - abs(lag)
+        found[lag] = statistics.correlation(video[max(0, -lag) :][:count], sound[max(0, lag) :][:count])
+    return max(found, key=found.get)
+
+
 find_offset = Exercise(
     id="02.3 find_offset",
     task="Write find_offset(video, sound, max_lag): two streams of F numbers -> the frames by which the sound is late, "
-    "from -max_lag to max_lag: the lag k with the largest correlation of video[t] and sound[t + k] where both exist.",
+    "from -max_lag to max_lag: the lag k with the largest correlation of video[t] and sound[t + k] over the frames "
+    "where both exist; means and norms are those of these frames.",
     stages=(
         offset_finds_synchrony,
         offset_knows_its_sign,
@@ -88,6 +161,7 @@ find_offset = Exercise(
         offset_ignores_a_constant,
         offset_takes_the_largest_not_the_loudest,
         offset_does_not_wrap,
+        offset_is_that_of_the_largest_correlation,
     ),
     reference=_find_offset,
     mutants={
@@ -103,6 +177,17 @@ find_offset = Exercise(
             range(-max_lag, max_lag + 1), key=lambda lag: abs(_correlation(*_overlap(a, b, lag)))
         ),
         "cut, do not roll": _offset_rolls,
+        "loud end or a drifting level": _by_lag(lambda x, y: (x - x.mean()) @ (y - y.mean()) / len(x)),
+        "another lag came out": _offset_centred_whole,
+        "and divide by both norms": _by_lag(lambda x, y: (x - x.mean()) @ (y - y.mean()) / y.std()),
+        "exactly the frames that overlap": lambda a, b, max_lag: _by_lag(lambda x, y: (x - x.mean()) @ (y - y.mean()))(
+            (a - a.mean()) / a.std(), (b - b.mean()) / b.std(), max_lag
+        ),
+    },
+    alternatives={
+        "numpy's corrcoef": _offset_by_numpy,
+        "all lags at once, by sums": _offset_by_sums,
+        "Python's numbers": _offset_by_statistics,
     },
     hints=(
         "For one lag, which frames of each stream have a partner? There are F - |lag| of them.",

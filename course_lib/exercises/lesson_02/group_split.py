@@ -1,16 +1,34 @@
 """Exercise 02.2: split rows into two parts that share no group."""
 
 import random
+from collections import Counter
+from itertools import groupby
 
 import torch
 
 from course_lib.lesson.exercises import Exercise
 
-GROUPS = [f"photo {number}" for number in range(20) for _ in range(1 if number < 10 else 9)]  # 100 rows in 20 groups
+_SORTED = [f"photo {number}" for number in range(20) for _ in range(1 if number < 10 else 9)]  # 100 rows in 20 groups
+GROUPS = [_SORTED[37 * row % 100] for row in range(100)]
+"""The rows of a group do not stand together."""
+
+
+class _Name(str):
+    """A name with another hash in every run of Python, as strings have it."""
+
+    run = 0
+
+    def __hash__(self):
+        return hash((self.run, str(self)))
+
+
+def _in_run(number):
+    names = [type("_Name", (_Name,), {"run": number})(group) for group in GROUPS]
+    return names
 
 
 def _rows(part):
-    names = [row for row in part if isinstance(row, str)]
+    names = [str(row) for row in part if isinstance(row, str)]
     assert not names, f"{names[0]!r} is the name of a group; return row numbers, from 0"
     return [int(row) for row in part]
 
@@ -24,9 +42,11 @@ def split_keeps_every_row(group_split):
 
 def split_shares_no_group(group_split):
     for seed in range(5):
-        train, test = map(_rows, group_split(list(GROUPS), 0.3, seed))
-        both = {GROUPS[row] for row in train} & {GROUPS[row] for row in test}
-        assert not both, f"{len(both)} photos stand on both sides; shuffle groups, not rows"
+        for groups in (_SORTED, GROUPS):
+            train, test = map(_rows, group_split(list(groups), 0.3, seed))
+            both = {groups[row] for row in train} & {groups[row] for row in test}
+            where = "; the rows of a group need not stand together" if groups is GROUPS else ""
+            assert not both, f"{len(both)} photos stand on both sides; shuffle groups, not rows{where}"
 
 
 def split_meets_its_share(group_split):
@@ -37,6 +57,11 @@ def split_meets_its_share(group_split):
         f"30 of 100 rows were asked for, and a test part was {off} off, more than the largest group: "
         "groups have unequal sizes, so count rows, not groups"
     )
+    for share in (0.1, 0.5, 0.8):
+        sizes = [len(group_split(list(GROUPS), share, seed)[1]) for seed in range(20)]
+        assert max(abs(size - 100 * share) for size in sizes) <= 9, (
+            f"{100 * share:.0f} of 100 rows were asked for, {sizes[0]} came: use `share`"
+        )
 
 
 def split_follows_the_seed(group_split):
@@ -45,6 +70,11 @@ def split_follows_the_seed(group_split):
     first = sorted(_rows(group_split(list(GROUPS), 0.3, 7)[1]))
     again = sorted(_rows(group_split(list(GROUPS), 0.3, 7)[1]))
     assert first == again, "one seed gave two different splits; make a generator from the seed, not the global one"
+    runs = [sorted(_rows(group_split(_in_run(number), 0.3, 7)[1])) for number in range(4)]
+    assert runs == 4 * [first], (
+        "one seed gives another split in another run of Python: the order of a set of strings changes from run to run; "
+        "take dict.fromkeys(groups) or sort"
+    )
     others = [sorted(_rows(group_split(list(GROUPS), 0.3, seed)[1])) for seed in range(8)]
     assert any(other != first for other in others), "every seed gives the same split; the seed is not used"
 
@@ -83,6 +113,34 @@ def _split_counts_groups(groups, share, seed):
     return [r for r in rows if groups[r] not in chosen], [r for r in rows if groups[r] in chosen]
 
 
+def _split_a_set(groups, share, seed):
+    names = list(set(groups))
+    place = {group: number for number, group in enumerate(dict.fromkeys([*names, *groups]))}
+    return _group_split_by(place, groups, share, seed)
+
+
+def _group_split_by(place, groups, share, seed):
+    names = sorted(place, key=place.get)
+    random.Random(seed).shuffle(names)
+    chosen, count = set(), 0
+    while count < share * len(groups):
+        chosen.add(names.pop())
+        count = sum(group in chosen for group in groups)
+    rows = range(len(groups))
+    return [r for r in rows if groups[r] not in chosen], [r for r in rows if groups[r] in chosen]
+
+
+def _split_runs_of_rows(groups, share, seed):
+    """Takes neighbouring rows of one name for the whole group."""
+    runs, row = [], 0
+    for _, run in groupby(groups):
+        runs.append([row + step for step, _ in enumerate(run)])
+        row += len(runs[-1])
+    random.Random(seed).shuffle(runs)
+    cut = round(share * len(runs))
+    return sum(runs[cut:], []), sum(runs[:cut], [])
+
+
 def _split_sorts_the_input(groups, share, seed):
     train, test = _group_split(groups, share, seed)
     groups.reverse()
@@ -94,10 +152,33 @@ def _split_adds_test_rows_to_train(groups, share, seed):
     return [*train, *test], test
 
 
+def _split_by_permutation(groups, share, seed):
+    names = sorted(set(groups))
+    order = torch.randperm(len(names), generator=torch.Generator().manual_seed(seed)).tolist()
+    size, chosen = Counter(groups), set()
+    while sum(size[name] for name in chosen) < share * len(groups):
+        chosen.add(names[order.pop()])
+    parts = ([], [])
+    for row, group in enumerate(groups):
+        parts[group in chosen].append(row)
+    return parts
+
+
+def _split_by_numbers(groups, share, seed):
+    number = {}
+    group = torch.tensor([number.setdefault(name, len(number)) for name in groups])
+    key = torch.rand(len(number), generator=torch.Generator().manual_seed(seed))
+    rows = torch.argsort(key[group], stable=True)
+    cut = int(share * len(groups))
+    inside = torch.isin(group, group[rows[:cut]])
+    return (~inside).nonzero().flatten(), inside.nonzero().flatten()
+
+
 group_split = Exercise(
     id="02.2 group_split",
     task="Write group_split(groups, share, seed) -> (train rows, test rows): groups has a name per row. No group on "
-    "both sides, every row in one part, and about `share` of the rows in the test part, at most one group off.",
+    "both sides, every row in one part, and about `share` of the rows in the test part, at most one group off. One "
+    "seed gives one split, in every run of Python.",
     stages=(
         split_keeps_every_row,
         split_shares_no_group,
@@ -117,6 +198,13 @@ group_split = Exercise(
         "make a generator from the seed": lambda groups, share, seed: _group_split(groups, share, random.random()),
         "the seed is not used": lambda groups, share, seed: _group_split(groups, share, 0),
         "changed its argument `groups`": _split_sorts_the_input,
+        "the order of a set of strings": _split_a_set,
+        "use `share`": lambda groups, share, seed: _group_split(groups, 0.3, seed),
+        "need not stand together": _split_runs_of_rows,
+    },
+    alternatives={
+        "a permutation of the sorted names": _split_by_permutation,
+        "a draw of numbers, rows as tensors": _split_by_numbers,
     },
     hints=(
         "What is shuffled: rows, or the things that rows may share?",

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import torch
 
 from course_lib.lesson.exercises import Exercise
@@ -22,12 +23,22 @@ def shuffle_loses_nothing(paired_shuffle):
     seen, read = _numbers(*paired_shuffle(*_pairs(), 0))
     for what, numbers in (("images", seen), ("texts", read)):
         assert sorted(numbers) == list(range(40)), f"some {what} came twice or not at all; a shuffle is a permutation"
+    images, texts = paired_shuffle(torch.arange(7, dtype=torch.uint8), list("abcdefg"), 5)
+    assert images.dtype == torch.uint8 and images.shape == (7,) and len(texts) == 7, (
+        f"seven numbers of type uint8 came back as {tuple(images.shape)}, {images.dtype}; shuffle the first "
+        "axis, whatever the others are, and keep the type"
+    )
 
 
 def shuffle_keeps_pairs(paired_shuffle):
     seen, read = _numbers(*paired_shuffle(*_pairs(), 0))
     kept = sum(image == text for image, text in zip(seen, read, strict=True))
     assert kept == 40, f"{kept} of 40 images still have their caption; one order has to serve both"
+    images, texts = _pairs()
+    seen, read = _numbers(*paired_shuffle(images, [f"caption {number // 4}" for number in range(40)], 0))
+    assert sorted(seen) == list(range(40)) and [number // 4 for number in seen] == read, (
+        "with four images to each caption pairs were lost: two rows may have equal texts, so go by number, not by text"
+    )
 
 
 def shuffle_shuffles(paired_shuffle):
@@ -47,17 +58,19 @@ def shuffle_follows_the_seed(paired_shuffle):
 
 def shuffle_refuses_a_torn_set(paired_shuffle):
     images, texts = _pairs()
-    try:
-        paired_shuffle(images, texts[:-1], 0)
-    except ValueError:
-        return
-    except AssertionError:
-        raise AssertionError("an assert is not there under python -O; raise ValueError with both counts") from None
-    except IndexError:
-        raise AssertionError(
-            "39 texts for 40 images ended in an IndexError; raise ValueError with both counts"
-        ) from None
-    raise AssertionError("39 texts for 40 images were accepted in silence; raise ValueError")
+    for count_images, count_texts in ((40, 39), (39, 40), (40, 1)):
+        told = f"{count_texts} texts for {count_images} images"
+        try:
+            paired_shuffle(images[:count_images], texts[:count_texts], 0)
+        except ValueError:
+            continue
+        except AssertionError:
+            raise AssertionError("an assert is not there under python -O; raise ValueError with both counts") from None
+        except (IndexError, RuntimeError) as error:
+            raise AssertionError(
+                f"{told} ended in an {type(error).__name__}; raise ValueError with both counts, before anything else"
+            ) from None
+        raise AssertionError(f"{told} were accepted in silence; raise ValueError")
 
 
 def _paired_shuffle(images, texts, seed):
@@ -87,6 +100,25 @@ def _shuffle_in_place(images, texts, seed):
     return shuffled, texts
 
 
+def _shuffle_checks_one_way(images, texts, seed):
+    if len(images) > len(texts):
+        raise ValueError("too few texts")
+    return _paired_shuffle(images, texts[: len(images)], seed)
+
+
+def _shuffle_meets_the_end(images, texts, seed):
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images[order], [texts[row] for row in order.tolist()]
+
+
+def _shuffle_by_dict(images, texts, seed):
+    if len(images) != len(texts):
+        raise ValueError("not pairs")
+    image_of = dict(zip(texts, images, strict=True))
+    order = random.Random(seed).sample(texts, len(texts))
+    return torch.stack([image_of[text] for text in order]), order
+
+
 def _shuffle_asserts(images, texts, seed):
     assert len(images) == len(texts)
     return _paired_shuffle(images, texts, seed)
@@ -95,6 +127,20 @@ def _shuffle_asserts(images, texts, seed):
 def _shuffle_unchecked(images, texts, seed):
     count = min(len(images), len(texts))
     return _paired_shuffle(images[:count], texts[:count], seed)
+
+
+def _shuffle_pairs(images, texts, seed):
+    pairs = list(zip(images, texts, strict=True))  # ValueError when the lengths differ
+    random.Random(seed).shuffle(pairs)
+    return torch.stack([image for image, _ in pairs]), [text for _, text in pairs]
+
+
+def _shuffle_by_keys(images, texts, seed):
+    if images.size(0) != len(texts):
+        raise ValueError((images.size(0), len(texts)))
+    keys = np.random.default_rng(seed).random(len(texts))
+    order = sorted(range(len(texts)), key=keys.__getitem__)
+    return torch.index_select(images, 0, torch.tensor(order)), tuple(texts[row] for row in order)
 
 
 paired_shuffle = Exercise(
@@ -123,9 +169,19 @@ paired_shuffle = Exercise(
         "one seed gave two orders": _shuffle_globally,
         "two seeds gave one order": lambda images, texts, seed: _paired_shuffle(images, texts, 0),
         "changed its argument `texts`": _shuffle_in_place,
-        "accepted in silence": _shuffle_unchecked,
+        "39 texts for 40 images were accepted": _shuffle_unchecked,
+        "40 texts for 39 images were accepted": _shuffle_checks_one_way,
+        "ended in an IndexError": _shuffle_meets_the_end,
+        "go by number, not by text": _shuffle_by_dict,
+        "and keep the type": lambda images, texts, seed: (
+            lambda shuffled, read: (shuffled.float().reshape(len(read), *images.shape[1:]), read)
+        )(*_paired_shuffle(images, texts, seed)),
         "return a tensor": lambda images, texts, seed: tuple(map(list, _paired_shuffle(images, texts, seed))),
         "an assert is not there": _shuffle_asserts,
+    },
+    alternatives={
+        "shuffle a list of pairs": _shuffle_pairs,
+        "sort by random keys": _shuffle_by_keys,
     },
     hints=(
         "Shuffle numbers, not things. How many orders do you need?",

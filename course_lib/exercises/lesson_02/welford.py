@@ -1,5 +1,6 @@
 """Exercise 02.1: a streaming mean and standard deviation over shards."""
 
+import math
 import weakref
 
 import torch
@@ -34,6 +35,12 @@ def welford_sees_the_spread_between_shards(welford):
     assert _near(std, 5.0), (
         f"shards 0 0 0 and 10 10 10 have deviation 5, got {float(std):.4f}; the spread between shards is missing"
     )
+    for shards in ([zero[:1], ten, ten[:2]], [ten, ten[:2], zero[:1]]):
+        _, std = welford(shards)
+        assert _near(std, 10 * 5**0.5 / 6), (
+            f"one row of 0 and five of 10, in unequal shards, have deviation 3.7268, got {float(std):.4f}: what a step "
+            "of the mean adds depends on the rows on both sides of it"
+        )
 
 
 def welford_takes_an_empty_shard(welford):
@@ -70,8 +77,8 @@ def welford_reads_once_and_forgets(welford):
 
 def welford_does_not_cancel(welford):
     far = NUMBERS + 1e9
-    _, std = welford([far[:3], far[3:]])
-    assert _near(std, 2.0, 1e-3), (
+    mean, std = welford([far[:3], far[3:]])
+    assert _near(std, 2.0, 1e-3) and _near(mean, 1e9 + 5, 1e-3), (
         f"shifted by a billion, the deviation is 2, got {float(std):.2f}: sum deviations from the mean, not squares, "
         "and stay in float64"
     )
@@ -111,6 +118,15 @@ def _welford_trips_on_empty(shards):
     return means, (deviations / count) ** 0.5
 
 
+def _welford_step_of_equal_shards(shards):
+    count, mean, deviations = 0, 0.0, 0.0
+    for shard in (each for each in shards if len(each)):
+        step, total = shard.mean() - mean, count + len(shard)
+        deviations += (shard - shard.mean()).square().sum() + (step**2 * total / 4 if count else 0)
+        count, mean = total, mean + step * len(shard) / total
+    return mean, (deviations / count) ** 0.5
+
+
 def _welford_reads_twice(shards):
     count = sum(len(shard) for shard in shards)
     mean = sum(float(shard.sum()) for shard in shards) / count
@@ -127,6 +143,42 @@ def _welford_sums_squares(shards):
     for shard in shards:
         count, total, squares = count + len(shard), total + shard.sum(), squares + shard.square().sum()
     return total / count, (squares / count - (total / count) ** 2).clamp(min=0) ** 0.5
+
+
+def _welford_by_rows(shards):
+    count, mean, deviations = 0, 0.0, 0.0
+    for shard in shards:
+        for value in shard.tolist():
+            count += 1
+            step = value - mean
+            mean += step / count
+            deviations += step * (value - mean)
+    return mean, math.sqrt(deviations / count)
+
+
+def _welford_around_the_first(shards):
+    anchor, count, total, squares = None, 0, 0.0, 0.0
+    for shard in (each for each in shards if each.numel()):
+        anchor = shard[0].item() if anchor is None else anchor
+        count, total = count + shard.numel(), total + (shard - anchor).sum()
+        squares = squares + torch.einsum("n,n->", shard - anchor, shard - anchor)
+    return anchor + total / count, (squares / count - (total / count) ** 2).sqrt()
+
+
+class _Running:
+    """Count, mean and variance so far."""
+
+    count, mean, variance = 0, 0.0, 0.0
+
+    def over(self, shards):
+        for shard in shards:
+            if shard.shape[0]:
+                variance, mean = torch.var_mean(shard, correction=0)
+                share = len(shard) / (self.count + len(shard))
+                self.variance += share * (variance - self.variance) + share * (1 - share) * (mean - self.mean) ** 2
+                self.mean += share * (mean - self.mean)
+                self.count += len(shard)
+        return torch.as_tensor(self.mean), torch.as_tensor(self.variance) ** 0.5
 
 
 welford = Exercise(
@@ -153,6 +205,12 @@ welford = Exercise(
         "read twice": _welford_reads_twice,
         "shards were held at once": _welford_keeps_everything,
         "not squares": _welford_sums_squares,
+        "depends on the rows on both sides": _welford_step_of_equal_shards,
+    },
+    alternatives={
+        "row by row": _welford_by_rows,
+        "sums around the first row": _welford_around_the_first,
+        "a class that merges pairs": lambda shards: _Running().over(shards),
     },
     hints=(
         "What three numbers of everything seen so far are enough to go on with?",

@@ -3,6 +3,7 @@
 import torch
 
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 OPERATORS = ("sum", "mean", "product", "max", "concat", "outer")
 
@@ -12,16 +13,15 @@ def _pair(batch=3, image_width=4, text_width=4, seed=0):
     return torch.randn(batch, image_width, generator=generator), torch.randn(batch, text_width, generator=generator)
 
 
-def _raises_value_error(call):
+def _refusal(call):
+    """Name of the error that a call raises; None when it accepts."""
     try:
         call()
-    except ValueError:
-        return True
     except NotImplementedError:
         raise
-    except Exception:
-        return False
-    return False
+    except Exception as error:
+        return type(error).__name__
+    return None
 
 
 def fuse_returns_tensors(fuse):
@@ -33,7 +33,7 @@ def fuse_returns_tensors(fuse):
 def fuse_takes_any_widths(fuse):
     image, text = _pair(text_width=5)
     for operator, width in {"concat": 9, "outer": 20}.items():
-        assert not _raises_value_error(lambda operator=operator: fuse(image, text, operator)), (
+        assert _refusal(lambda operator=operator: fuse(image, text, operator)) != "ValueError", (
             f"{operator} takes any widths, 4 and 5 here, and you refuse them; which operators really need equal widths?"
         )
         got = tuple(fuse(image, text, operator).shape)
@@ -41,14 +41,14 @@ def fuse_takes_any_widths(fuse):
 
 
 def fuse_has_values(fuse):
-    image, text = torch.tensor([[2.0, -1.0]]), torch.tensor([[4.0, 3.0]])
+    image, text = torch.tensor([[2.0, -1.0, -5.0]]), torch.tensor([[4.0, 3.0, -2.0]])
     expected = {
-        "sum": [6.0, 2.0],
-        "mean": [3.0, 1.0],
-        "product": [8.0, -3.0],
-        "max": [4.0, 3.0],
-        "concat": [2.0, -1.0, 4.0, 3.0],
-        "outer": [8.0, 6.0, -4.0, -3.0],
+        "sum": [6.0, 2.0, -7.0],
+        "mean": [3.0, 1.0, -3.5],
+        "product": [8.0, -3.0, 10.0],
+        "max": [4.0, 3.0, -2.0],
+        "concat": [2.0, -1.0, -5.0, 4.0, 3.0, -2.0],
+        "outer": [8.0, 6.0, -4.0, -4.0, -3.0, 2.0, -20.0, -15.0, 10.0],
     }
     advice = {
         "mean": "divide by the number of modalities",
@@ -57,24 +57,34 @@ def fuse_has_values(fuse):
         "outer": "entry i * D_text + j is image_i * text_j",
     }
     for operator, values in expected.items():
-        got = fuse(image, text, operator).flatten().tolist()
-        assert got == values, (
+        got = fuse(image, text, operator)
+        assert close(got.flatten(), values), (
             f"{operator} has the right shape but not the right values: {advice.get(operator, 'check it')}"
         )
+        more = fuse(torch.cat([torch.zeros(1, 3), image]), torch.cat([torch.ones(1, 3), text]), operator)
+        assert close(more[1:], got), f"{operator} of one example depends on the other examples of the batch"
 
 
 def fuse_refuses_unequal_widths(fuse):
-    image, text = _pair(image_width=4, text_width=1)
-    for operator in ("sum", "mean", "product", "max"):
-        refused = _raises_value_error(lambda operator=operator: fuse(image, text, operator))
-        assert refused, f"{operator} of widths 4 and 1 broadcast in silence; raise ValueError when the widths differ"
+    for image_width, text_width in ((4, 1), (1, 4), (4, 3)):
+        image, text = _pair(image_width=image_width, text_width=text_width)
+        for operator in ("sum", "mean", "product", "max"):
+            error = _refusal(lambda operator=operator, image=image, text=text: fuse(image, text, operator))
+            widths = f"{operator} of widths {image_width} and {text_width}"
+            assert error, f"{widths} broadcast in silence; raise ValueError when the widths differ"
+            assert error == "ValueError", f"{widths} ended in {error}; raise ValueError yourself, before torch fails"
 
 
 def fuse_refuses_unequal_batches(fuse):
     image, text = _pair()
-    for operator in OPERATORS:
-        refused = _raises_value_error(lambda operator=operator: fuse(image, text[:1], operator))
-        assert refused, f"{operator} of 3 images and 1 text paired one text with everyone; raise ValueError"
+    for images, texts in ((3, 1), (1, 3), (3, 2)):
+        for operator in OPERATORS:
+            error = _refusal(lambda operator=operator, i=images, t=texts: fuse(image[:i], text[:t], operator))
+            batch = f"{operator} of a batch of {images} image{'s' * (images > 1)} and {texts} text{'s' * (texts > 1)}"
+            assert error, f"{batch} paired one with everyone in silence; raise ValueError"
+            assert error == "ValueError", (
+                f"{batch} ended in {error}; raise ValueError with both counts, before torch fails"
+            )
 
 
 def _fuse(image, text, operator):
@@ -112,14 +122,76 @@ def _fuse_checks_width_only(image, text, operator):
     return _fuse(image, text.expand(len(image), -1), operator)
 
 
+def _fuse_leaves_widths_to_torch(image, text, operator):
+    if len(image) != len(text):
+        raise ValueError("not pairs")
+    if operator not in ("concat", "outer") and 1 in (image.shape[1], text.shape[1]) and image.shape != text.shape:
+        raise ValueError("a width of 1 would broadcast")
+    return _fuse_without_checks(image, text, operator)
+
+
+def _fuse_leaves_batches_to_torch(image, text, operator):
+    if operator in ("concat", "outer"):
+        return torch.cat([image, text], dim=-1) if operator == "concat" else _outer_by_einsum(image, text)
+    return _fuse(image, text, operator)
+
+
+def _outer_by_einsum(image, text):
+    return torch.einsum("bi,bj->bij", image, text).flatten(1)
+
+
 def _instead(operator, wrong):
     return lambda image, text, op: wrong(image, text) if op == operator else _fuse(image, text, op)
+
+
+def _fuse_by_table(image, text, operator):
+    (batch, width), (others, text_width) = image.shape, text.shape
+    table = {
+        "sum": lambda: image.add(text),
+        "mean": lambda: torch.stack([image, text]).mean(0),
+        "product": lambda: torch.einsum("bd,bd->bd", image, text),
+        "max": lambda: text + (image - text).relu(),
+        "concat": lambda: torch.hstack((image, text)),
+        "outer": lambda: torch.bmm(image.unsqueeze(2), text.unsqueeze(1)).reshape(batch, width * text_width),
+    }
+    if batch != others or (operator not in ("concat", "outer") and width != text_width):
+        raise ValueError
+    return table[operator]()
+
+
+class _FuseByRows:
+    def __call__(self, image, text, operator):
+        pairs = list(zip(image.double(), text.double(), strict=True))
+        return torch.stack([getattr(self, f"_{operator}")(*self.equal(operator, a, b)) for a, b in pairs])
+
+    def equal(self, operator, a, b):
+        if operator not in ("concat", "outer") and a.numel() != b.numel():
+            raise ValueError(f"{a.numel()} is not {b.numel()}")
+        return a, b
+
+    def _sum(self, a, b):
+        return a + b
+
+    def _mean(self, a, b):
+        return 0.5 * a + 0.5 * b
+
+    def _product(self, a, b):
+        return a * b
+
+    def _max(self, a, b):
+        return torch.where(b > a, b, a)
+
+    def _concat(self, a, b):
+        return torch.tensor([*a, *b])
+
+    def _outer(self, a, b):
+        return torch.kron(a, b)
 
 
 fuse = Exercise(
     id="07.1 fuse",
     task="Write fuse(image, text, operator): (B, D_image), (B, D_text) -> fused, for sum, mean, product, max, concat "
-    "and outer. Raise ValueError where the operator cannot apply.",
+    "and outer. Raise ValueError where the operator cannot apply: other batches, or widths that it needs equal.",
     stages=(
         fuse_returns_tensors,
         fuse_takes_any_widths,
@@ -138,10 +210,17 @@ fuse = Exercise(
         ),
         "divide by the number of modalities": _instead("mean", lambda a, b: a + b),
         "image first, then text": _instead("concat", lambda a, b: torch.cat([b, a], dim=-1)),
-        "signs included": _instead("max", lambda a, b: torch.where(a.abs() > b.abs(), b, a)),
+        "signs included": _instead("max", lambda a, b: torch.where(a.abs() > b.abs(), a, b)),
         "entry i * D_text + j": _instead("outer", lambda a, b: (b[:, :, None] * a[:, None, :]).flatten(1)),
         "broadcast in silence": _fuse_without_checks,
-        "paired one text with everyone": _fuse_checks_width_only,
+        "paired one with everyone": _fuse_checks_width_only,
+        "depends on the other examples": _instead("mean", lambda a, b: (a + b) / (len(a) + 1)),
+        "ended in RuntimeError; raise ValueError yourself": _fuse_leaves_widths_to_torch,
+        "with both counts": _fuse_leaves_batches_to_torch,
+    },
+    alternatives={
+        "a table of functions": _fuse_by_table,
+        "a class, row by row": _FuseByRows(),
     },
     hints=(
         "Four operators work feature by feature, two do not. Which still make sense when the widths differ?",

@@ -1,8 +1,11 @@
 """Exercise 07.3: late fusion of probabilities and of their logarithms."""
 
+import math
+
 import torch
 
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 IMAGE_LOGITS = torch.tensor([[0.9, 0.1], [0.5, 0.5]]).log()
 TEXT_LOGITS = torch.tensor([[0.4, 0.6], [0.2, 0.8]]).log()
@@ -15,13 +18,13 @@ def late_returns_probabilities(late_fusion):
             f"{space}: (2, 2) probabilities are due, not decisions; an average of labels invents classes in between"
         )
         total = got.sum(dim=-1)
-        assert torch.allclose(total, torch.ones(2)), f"{space}: rows sum to {total.tolist()}, not 1: normalise again"
+        assert close(total, [1.0, 1.0]), f"{space}: rows sum to {total.tolist()}, not 1: normalise again"
 
 
 def late_ignores_a_constant(late_fusion):
     for space in ("log", "probability"):
         shifted = late_fusion(IMAGE_LOGITS + 7.0, TEXT_LOGITS, 0.25, space)
-        assert torch.allclose(shifted, late_fusion(IMAGE_LOGITS, TEXT_LOGITS, 0.25, space), atol=1e-5), (
+        assert close(shifted, late_fusion(IMAGE_LOGITS, TEXT_LOGITS, 0.25, space)), (
             f"{space}: adding 7 to all logits of one modality changed the answer; softmax each modality before mixing"
         )
 
@@ -42,6 +45,17 @@ def late_multiplies_in_log_space(late_fusion):
     )
 
 
+def late_keeps_classes_and_weights(late_fusion):
+    draw = torch.Generator().manual_seed(0)
+    image, text = (2 * torch.randn(3, 5, generator=draw) for _ in range(2))
+    for space in ("log", "probability"):
+        alone = late_fusion(image, text, 1.0, space), late_fusion(image, text, 0.0, space)
+        assert close(alone[0], image.softmax(-1)) and close(alone[1], text.softmax(-1)), (
+            f"{space}: with weight 1 the image decides alone and with weight 0 the text, for 3 examples of 5 classes "
+            "too; classes are the last axis"
+        )
+
+
 def _late(image_logits, text_logits, weight, space):
     if space == "probability":
         return weight * image_logits.softmax(-1) + (1 - weight) * text_logits.softmax(-1)
@@ -60,6 +74,34 @@ def _geometric_without_normalising(image_logits, text_logits, weight):
     return (weight * image_logits.log_softmax(-1) + (1 - weight) * text_logits.log_softmax(-1)).exp()
 
 
+def _late_by_powers(image_logits, text_logits, weight, space):
+    p, q = torch.softmax(image_logits.double(), 1), torch.softmax(text_logits.double(), 1)
+    mixed = torch.lerp(q, p, weight) if space == "probability" else p.pow(weight) * q.pow(1 - weight)
+    return mixed / mixed.sum(1, keepdim=True)
+
+
+def _late_of_logits(image_logits, text_logits, weight, space):
+    if space == "log":  # what the two logarithms normalise away is a number per row
+        return (weight * image_logits + (1 - weight) * text_logits).softmax(-1)
+    both = torch.stack([image_logits, text_logits]).softmax(-1)
+    return torch.einsum("m,mbk->bk", torch.tensor([weight, 1 - weight], dtype=both.dtype), both)
+
+
+def _late_by_example(image_logits, text_logits, weight, space):
+    def share(row):
+        powers = [math.exp(each - max(row)) for each in row]
+        return [power / sum(powers) for power in powers]
+
+    rows = []
+    for own, other in zip(image_logits.tolist(), text_logits.tolist(), strict=True):
+        p, q = share(own), share(other)
+        if space == "probability":
+            rows.append([weight * a + (1 - weight) * b for a, b in zip(p, q, strict=True)])
+        else:
+            rows.append(share([weight * math.log(a) + (1 - weight) * math.log(b) for a, b in zip(p, q, strict=True)]))
+    return torch.tensor(rows)
+
+
 late_fusion = Exercise(
     id="07.3 late_fusion",
     task="Write late_fusion(image_logits, text_logits, weight, space): (B, K), (B, K) -> (B, K) probabilities. "
@@ -70,6 +112,7 @@ late_fusion = Exercise(
         late_ignores_a_constant,
         late_mixes_probabilities,
         late_multiplies_in_log_space,
+        late_keeps_classes_and_weights,
     ),
     reference=_late,
     mutants={
@@ -82,6 +125,14 @@ late_fusion = Exercise(
         "the weight landed on the text": lambda i, t, w, space: _late(i, t, 1 - w, space),
         "that is the average of probabilities": lambda i, t, w, space: _late(i, t, w, "probability"),
         "p is proportional to": _in_log_space(lambda i, t, w: (i.log_softmax(-1) + t.log_softmax(-1)).softmax(-1)),
+        "classes are the last axis": lambda i, t, w, space: (
+            _late(i, t, w, space) if i.shape[0] == i.shape[1] else _late(i.T, t.T, w, space).T
+        ),
+    },
+    alternatives={
+        "a product of powers": _late_by_powers,
+        "logits mixed before one softmax": _late_of_logits,
+        "example by example": _late_by_example,
     },
     hints=(
         "Both spaces start from each modality's own softmax. They differ in what is averaged.",

@@ -4,6 +4,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 
 def _low_rank_case(rank=2, out=3, image_width=4, text_width=5, batch=6):
@@ -28,34 +29,30 @@ def low_rank_has_shape(low_rank):
 
 def low_rank_keeps_each_modality_alone(low_rank):
     image, text, image_factors, text_factors = _low_rank_case()
-    silent = torch.zeros_like(text)
-    got = low_rank(image, silent, image_factors, text_factors)
-    moved = low_rank(2 * image, silent, image_factors, text_factors)
-    assert not torch.allclose(got, moved), (
-        "with an all-zero text the image must still count: put a 1 before each vector"
-    )
+    for name, other, silent in (("image", "text", (image, 0 * text)), ("text", "image", (0 * image, text))):
+        got = low_rank(*silent, image_factors, text_factors)
+        moved = low_rank(2 * silent[0], 2 * silent[1], image_factors, text_factors)
+        assert not close(got, moved), (
+            f"with an all-zero {other} the {name} must still count: put a 1 before each vector"
+        )
 
 
 def low_rank_multiplies(low_rank):
     image, text, image_factors, text_factors = _low_rank_case(rank=1)
     base = low_rank(image, text, image_factors, text_factors)
     doubled = low_rank(image, text, 2 * image_factors, text_factors)
-    assert torch.allclose(doubled, 2 * base), (
-        "doubling one modality's factors must double the result: multiply, not add"
-    )
+    assert close(doubled, 2 * base), "doubling one modality's factors must double the result: multiply, not add"
 
 
 def low_rank_sums_after_multiplying(low_rank):
     case = _low_rank_case(rank=2)
     got, parts = low_rank(*case), [low_rank(*case[:2], case[2][r : r + 1], case[3][r : r + 1]) for r in range(2)]
-    assert torch.allclose(got, parts[0] + parts[1]), (
-        "rank 2 is two rank-1 results added: multiply first, then sum over rank"
-    )
+    assert close(got, parts[0] + parts[1]), "rank 2 is two rank-1 results added: multiply first, then sum over rank"
 
 
 def low_rank_equals_the_tensor(low_rank):
     case = _low_rank_case(rank=5)
-    assert torch.allclose(low_rank(*case), _explicit_tensor(*case)), (
+    assert close(low_rank(*case), _explicit_tensor(*case)), (
         "differs from the explicit tensor: column 0 of the factors belongs to the 1, columns 1.. to the features"
     )
 
@@ -111,6 +108,34 @@ def _low_rank_without_one(image, text, image_factors, text_factors):
     return (image_part * torch.einsum("bj,rkj->brk", text, text_factors[..., 1:])).sum(dim=1)
 
 
+def _low_rank_with_one_one(image, text, image_factors, text_factors):
+    """The text has its 1, the image has not."""
+    image_part = torch.einsum("bi,rki->brk", image, image_factors[..., 1:])
+    return (image_part * _low_rank_parts(image, text, image_factors, text_factors)[1]).sum(dim=1)
+
+
+def _low_rank_with_offsets(image, text, image_factors, text_factors):
+    image_part = (image_factors[..., 1:] @ image.T + image_factors[..., :1]).permute(2, 0, 1)  # (B, R, K)
+    text_part = (text_factors[..., 1:] @ text.T + text_factors[..., :1]).permute(2, 0, 1)
+    return torch.einsum("brk,brk->bk", image_part, text_part)
+
+
+def _low_rank_by_rank(image, text, image_factors, text_factors):
+    image, text = (torch.nn.functional.pad(x, (1, 0), value=1.0) for x in (image, text))
+    total = 0.0
+    for own, other in zip(image_factors, text_factors, strict=True):
+        total = total + (image @ own.T) * (text @ other.T)
+    return total
+
+
+def _low_rank_by_example(image, text, image_factors, text_factors):
+    rows = []
+    for i, t in zip(image, text, strict=True):
+        i, t = torch.cat([i.new_ones(1), i]), torch.cat([t.new_ones(1), t])
+        rows.append((image_factors @ i).mul(text_factors @ t).sum(0))
+    return torch.stack(rows)
+
+
 low_rank = Exercise(
     id="07.2 low_rank",
     task="Write low_rank(image, text, image_factors, text_factors): (B, D_image), (B, D_text), (R, K, D_image+1), "
@@ -126,11 +151,17 @@ low_rank = Exercise(
     reference=_low_rank,
     mutants={
         "should give (6, 3)": lambda *case: torch.mul(*_low_rank_parts(*case)),
-        "put a 1 before each vector": _low_rank_without_one,
+        "with an all-zero text": _low_rank_without_one,
         "multiply, not add": _low_rank_adds,
         "multiply first, then sum over rank": _low_rank_sums_first,
         "column 0 of the factors belongs to the 1": _low_rank_one_last,
         "all pairs of features was built": _explicit_tensor,
+        "with an all-zero image": _low_rank_with_one_one,
+    },
+    alternatives={
+        "the 1 as an offset": _low_rank_with_offsets,
+        "a loop over rank": _low_rank_by_rank,
+        "a loop over examples, matrices": _low_rank_by_example,
     },
     hints=(
         "Project each modality to (B, R, K) first. No tensor with two feature axes is needed.",

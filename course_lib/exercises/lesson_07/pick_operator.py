@@ -1,11 +1,16 @@
 """Exercise 07.4: choose an operator from five accuracies."""
 
+from typing import NamedTuple
+
+import torch
+
 from course_lib.lesson.exercises import Exercise
 
 FIELDS = ("image", "text", "additive", "joint", "chance")
 REPORTS = {
     "copy": ((1.00, 1.00, 1.00, 1.00, 0.5), "one modality"),
     "third decimal": ((0.90, 0.60, 0.901, 0.903, 0.5), "one modality"),
+    "text alone": ((0.55, 0.92, 0.92, 0.91, 0.5), "one modality"),
     "AND": ((0.75, 0.76, 1.00, 1.00, 0.5), "late fusion"),
     "ten classes": ((0.62, 0.58, 0.82, 0.82, 0.1), "late fusion"),
     "XOR": ((0.49, 0.51, 0.50, 1.00, 0.5), "interaction"),
@@ -37,6 +42,9 @@ def pick_does_not_call_and_an_interaction(pick_operator):
 
 
 def pick_prefers_one_modality(pick_operator):
+    assert _verdict(pick_operator, "text alone"), (
+        "text alone: the text reaches the best of the four; the one modality may be either of the two"
+    )
     assert _verdict(pick_operator, "copy"), "copy: one modality alone reaches joint; do not pay for the other"
     assert _verdict(pick_operator, "third decimal"), "a gain of 0.003 is noise; use `tolerance`"
 
@@ -56,6 +64,20 @@ def pick_doubts_the_joint_model(pick_operator):
 def pick_counts_the_tolerance_in(pick_operator):
     got = pick_operator(image=0.5, text=0.5, additive=0.5, joint=0.75, chance=0.125, tolerance=0.25)
     assert got == "one modality", "a difference of exactly `tolerance` is noise too, whatever its value: <=, not <"
+
+
+def pick_is_right_for_any_report(pick_operator):
+    """Eighths, so that no comparison hangs on rounding."""
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(300):
+        image, text, additive, joint, chance = (torch.randint(1, 9, (5,), generator=draw) / 8).tolist()
+        for tolerance in (0.0, 0.125, 0.25):
+            report = {"image": image, "text": text, "additive": additive, "joint": joint, "chance": chance}
+            right = _pick(**report, tolerance=tolerance)
+            assert pick_operator(**report, tolerance=tolerance) == right, (
+                f"image {image}, text {text}, additive {additive}, joint {joint}, chance {chance} and tolerance "
+                f"{tolerance}: {right}, because the best of the four is {max(image, text, additive, joint)}"
+            )
 
 
 def _pick(image, text, additive, joint, chance, tolerance=0.02):
@@ -100,10 +122,38 @@ def _pick_by_chance(image, text, additive, joint, chance, tolerance=0.02):
     return "late fusion" if verdict == "interaction" and additive > chance + tolerance else verdict
 
 
+def _pick_by_cost(image, text, additive, joint, chance, tolerance=0.02):
+    scores = {"one modality": max(image, text), "late fusion": additive, "interaction": joint}
+    ceiling = max(scores.values())
+    if not ceiling - chance > tolerance:
+        return "collect better data"
+    return next(name for name, score in scores.items() if ceiling - score <= tolerance)
+
+
+class _Report(NamedTuple):
+    image: float
+    text: float
+    additive: float
+    joint: float
+    chance: float
+    tolerance: float
+
+    @property
+    def answer(self):
+        best = sorted(self[:4])[-1]
+        near = [best <= score + self.tolerance for score in self[:4]]
+        if best <= self.chance + self.tolerance:
+            return "collect better data"
+        if any(near[:2]):
+            return "one modality"
+        return ("interaction", "late fusion")[near[2]]
+
+
 pick_operator = Exercise(
     id="07.4 pick_operator",
     task="Write pick_operator(image, text, additive, joint, chance, tolerance=0.02): five accuracies on one validation "
-    "set -> 'one modality', 'late fusion', 'interaction' or 'collect better data', the cheapest that loses nothing.",
+    "set -> 'one modality', 'late fusion', 'interaction' or 'collect better data': the cheapest that is at most "
+    "`tolerance` below the best of the four; better data if none is more than `tolerance` above chance.",
     stages=(
         pick_knows_the_three_answers,
         pick_does_not_call_and_an_interaction,
@@ -111,6 +161,7 @@ pick_operator = Exercise(
         pick_asks_about_chance,
         pick_doubts_the_joint_model,
         pick_counts_the_tolerance_in,
+        pick_is_right_for_any_report,
     ),
     reference=_pick,
     mutants={
@@ -125,6 +176,18 @@ pick_operator = Exercise(
         "the last 0.14 are interaction": _pick_by_chance,
         "the best of the four is the ceiling": _pick_with_joint_as_ceiling,
         "<=, not <": _pick_strictly,
+        "may be either of the two": lambda **r: (
+            "late fusion" if (found := _pick(**r)) == "one modality" and r["text"] > r["image"] + 0.1 else found
+        ),
+        "because the best of the four is": lambda **r: (
+            "one modality" if _pick(**r) == "late fusion" and r["joint"] < r["text"] < r["additive"] else _pick(**r)
+        ),
+    },
+    alternatives={
+        "a loop from the cheapest to the dearest": _pick_by_cost,
+        "a class with a property": lambda image, text, additive, joint, chance, tolerance=0.02: (
+            _Report(image, text, additive, joint, chance, tolerance).answer
+        ),
     },
     hints=(
         "Go from the cheapest answer to the dearest. What does each have to reach to be enough?",

@@ -3,9 +3,12 @@
 import math
 
 import torch
+from torch.nn import functional as F
 
 from course_lib.exercises.lesson_09.sdpa import attend, drawn_tokens
+from course_lib.lesson.effort import TorchWork
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 
 def _mha_case(width=6, batch=2, length=5):
@@ -29,10 +32,10 @@ def mha_keeps_the_shape(mha):
 def mha_with_one_head_is_attention(mha):
     x, *_, w_value, w_out = case = _mha_case()
     got = mha(*case, 1)
-    assert not torch.allclose(got, x @ w_value @ w_out), (
+    assert not close(got, x @ w_value @ w_out), (
         "each token read only itself: attention mixes the axis before the last, so swap heads and tokens first"
     )
-    assert torch.allclose(got, _by_loop(*case, 1)), (
+    assert close(got, _by_loop(*case, 1)), (
         "with one head it is attention of x @ w_query, x @ w_key, x @ w_value, then @ w_out: was w_out forgotten?"
     )
 
@@ -41,10 +44,10 @@ def mha_keeps_features_in_their_place(mha):
     token = torch.arange(6.0, dtype=torch.float64)
     same, identity = token.repeat(1, 4, 1), torch.eye(6, dtype=torch.float64)
     got = mha(same, identity, identity, identity, identity, 2)
-    assert not torch.allclose(got[0, 0], token[:3].repeat(2)), (
+    assert not close(got[0, 0], token[:3].repeat(2)), (
         "head 0 filled a whole token: swap heads and tokens back before you join, (B, H, T, E) to (B, T, H, E)"
     )
-    assert torch.allclose(got, same), "a view to (B, H, T, E) mixes tokens: view to (B, T, H, E), then transpose"
+    assert close(got, same), "a view to (B, H, T, E) mixes tokens: view to (B, T, H, E), then transpose"
 
 
 def mha_lets_every_head_see_every_token(mha):
@@ -59,10 +62,22 @@ def mha_is_the_loop_over_heads(mha):
     x, w_query, *others = case = _mha_case()
     got, expected = mha(*case, 3), _by_loop(*case, 3)
     by_model = _by_loop(x, w_query / math.sqrt(3), *others, 3)
-    assert not torch.allclose(got, by_model), "the scale is that of the whole width; each head divides by √(D / H)"
-    assert torch.allclose(got, expected), (
+    assert not close(got, by_model), "the scale is that of the whole width; each head divides by √(D / H)"
+    assert close(got, expected), (
         "differs from a loop over heads: head h owns the neighbouring features h·E to (h+1)·E, not every H-th one"
     )
+
+
+def mha_has_no_loop_over_heads(mha):
+    calls = []
+    for heads in (2, 6):
+        with TorchWork() as work:
+            mha(*_mha_case(), heads)
+        calls.append(work.calls)
+    assert calls[1] < calls[0] + 4, (  # each of four more heads would add one at least
+        f"2 heads take {calls[0]} calls of torch and 6 take {calls[1]}: no loop over heads, let them be an axis"
+    )
+    assert close(mha(*_mha_case(), 6), _by_loop(*_mha_case(), 6)), "six heads of one feature each come out wrong"
 
 
 def _split(x, heads):
@@ -91,6 +106,32 @@ def _strided(x, heads):
     return x.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2)
 
 
+def _mha_by_einsum(x, w_query, w_key, w_value, w_out, heads):
+    width = x.shape[-1]
+    query, key, value = (
+        torch.einsum("btd,dhe->bhte", x, w.view(width, heads, width // heads)) for w in (w_query, w_key, w_value)
+    )
+    weights = torch.einsum("bhte,bhse->bhts", query, key).div((width / heads) ** 0.5).softmax(-1)
+    return torch.einsum("bhts,bhse,hed->btd", weights, value, w_out.view(heads, width // heads, width))
+
+
+def _mha_by_torch(x, w_query, w_key, w_value, w_out, heads):
+    batch, length, width = x.size()
+    query, key, value = (
+        part.reshape(batch, length, heads, -1).swapaxes(1, 2)
+        for part in (x @ torch.hstack([w_query, w_key, w_value])).split(width, dim=-1)
+    )
+    read = F.scaled_dot_product_attention(query, key, value)
+    return read.swapaxes(1, 2).reshape(batch, length, width).matmul(w_out)
+
+
+def _mha_by_chunks(x, w_query, w_key, w_value, w_out, heads):
+    stacked = [torch.cat((x @ w).chunk(heads, dim=-1)) for w in (w_query, w_key, w_value)]  # (H B, T, E)
+    query, key, value = stacked
+    read = torch.bmm(torch.softmax(torch.bmm(query, key.mT) / query.shape[-1] ** 0.5, -1), value)
+    return torch.cat(read.chunk(heads), dim=-1) @ w_out
+
+
 mha = Exercise(
     id="09.2 mha",
     task="Write mha(x, w_query, w_key, w_value, w_out, heads): x (B, T, D), four matrices (D, D) applied as x @ w -> "
@@ -101,6 +142,7 @@ mha = Exercise(
         mha_keeps_features_in_their_place,
         mha_lets_every_head_see_every_token,
         mha_is_the_loop_over_heads,
+        mha_has_no_loop_over_heads,
     ),
     reference=_mha,
     mutants={
@@ -116,6 +158,13 @@ mha = Exercise(
         "not every H-th one": lambda *case: _mha(
             *case, split=_strided, join=lambda read, shape: read.permute(0, 2, 3, 1).flatten(start_dim=2)
         ),
+        "no loop over heads, let them": _by_loop,
+        "six heads of one feature": lambda *case: _mha(*case) if case[-1] < 6 else _mha(*case).roll(1, dims=-1),
+    },
+    alternatives={
+        "one einsum a step": _mha_by_einsum,
+        "torch's own": _mha_by_torch,
+        "chunks, heads in the batch": _mha_by_chunks,
     },
     hints=(
         "Project first, with the full matrices. Then give each head its slice of the features of every token.",

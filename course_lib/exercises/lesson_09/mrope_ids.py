@@ -1,13 +1,21 @@
 """Exercise 09.4: position ids of M-RoPE."""
 
+import random
+from itertools import product
+
+import numpy as np
 import torch
 
 from course_lib.lesson.exercises import Exercise
 
 
 def mrope_counts_tokens(mrope_ids):
-    got = tuple(mrope_ids([("text", 2), ("image", (2, 4)), ("text", 3)]).shape)
-    assert got == (3, 13), f"2 words, 2 x 4 patches and 3 words are 13 tokens with three ids: (3, 13), got {got}"
+    got = mrope_ids([("text", 2), ("image", (2, 4)), ("text", 3)])
+    assert tuple(got.shape) == (3, 13), (
+        f"2 words, 2 x 4 patches and 3 words are 13 tokens with three ids: (3, 13), got {tuple(got.shape)}"
+    )
+    whole = not (got.is_floating_point() or got.is_complex() or got.dtype == torch.bool)
+    assert whole, f"ids are whole numbers, as positions are counted: an integer type, got {got.dtype}"
 
 
 def mrope_of_text_is_rope(mrope_ids):
@@ -47,6 +55,26 @@ def mrope_adds_up_over_segments(mrope_ids):
     assert got == [7, 7, 7], f"2 words, 2 columns, 3 rows: the last word stands at 7; keep a running start, got {got}"
 
 
+def _counted(segments):
+    """The truth token by token."""
+    ids, start = [], 0
+    for kind, size in segments:
+        places = [(n, n, n) for n in range(size)] if kind == "text" else list(product([0], *map(range, size)))
+        ids += [tuple(start + axis for axis in place) for place in places]
+        start = 1 + max(max(place) for place in ids)
+    return [list(axis) for axis in zip(*ids, strict=True)]
+
+
+def mrope_is_right_for_any_list(mrope_ids):
+    draw = random.Random(0)
+    for _ in range(20):
+        kinds = [draw.choice(["text", "image"]) for _ in range(draw.randint(1, 5))]
+        segments = [
+            (kind, draw.randint(1, 5) if kind == "text" else (draw.randint(1, 4), draw.randint(1, 4))) for kind in kinds
+        ]
+        assert mrope_ids(segments).tolist() == _counted(segments), f"{segments} comes out wrong; count it by hand"
+
+
 def _mrope_ids(segments):
     parts, start = [], 0
     for kind, size in segments:
@@ -76,6 +104,25 @@ def _mrope_with(advance=None, change=None, image_start=None):
     return variant
 
 
+def _mrope_by_meshgrid(segments):
+    out = torch.empty(3, 0, dtype=torch.long)
+    for kind, size in segments:
+        shape = (1, *size) if kind == "image" else (size,)
+        axes = torch.meshgrid(*[torch.arange(n) for n in shape], indexing="ij")
+        ids = torch.stack([axis.flatten() for axis in axes]).expand(3, -1)
+        out = torch.hstack([out, ids + (out.max() + 1 if out.numel() else 0)])
+    return out
+
+
+def _mrope_by_numpy(segments):
+    blocks, start = [], 0
+    for kind, size in segments:
+        block = np.tile(np.arange(size), (3, 1)) if kind == "text" else np.indices((1, *size)).reshape(3, -1)
+        blocks.append(block + start)
+        start = blocks[-1].max() + 1
+    return torch.from_numpy(np.concatenate(blocks, axis=1).astype(np.int32))
+
+
 mrope_ids = Exercise(
     id="09.4 mrope_ids",
     task="Write mrope_ids(segments): a list of ('text', tokens) and ('image', (height, width)) -> integers (3, S), "
@@ -88,6 +135,7 @@ mrope_ids = Exercise(
         mrope_starts_an_image_after_the_text,
         mrope_goes_on_after_the_largest_id,
         mrope_adds_up_over_segments,
+        mrope_is_right_for_any_list,
     ),
     reference=_mrope_ids,
     mutants={
@@ -110,6 +158,13 @@ mrope_ids = Exercise(
         "keep a running start": _mrope_with(
             advance=lambda start, kind, ids: int(ids.max()) + 1 if kind == "text" else int((ids - start).max()) + 1
         ),
+        "an integer type": lambda segments: _mrope_ids(segments).float(),
+        "count it by hand": lambda segments: _mrope_ids([each for n, each in enumerate(segments) if n < 4]),
+    },
+    alternatives={
+        "token by token": lambda segments: torch.tensor(_counted(segments)),
+        "meshgrid, a running start": _mrope_by_meshgrid,
+        "numpy, int32": _mrope_by_numpy,
     },
     hints=(
         "Go through the segments with a running `start`. What is the largest id that a 2 x 4 image uses?",

@@ -1,8 +1,11 @@
 """Exercise 12.4: logits adjusted to the prior."""
 
+import math
+
 import torch
 
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 PRIOR = torch.tensor([0.7, 0.2, 0.07, 0.03], dtype=torch.float64)
 
@@ -36,7 +39,7 @@ def adjust_lifts_the_rare(logit_adjust):
 def adjust_is_bayes_rule(logit_adjust):
     logits, log_likelihood, _ = _world(50)
     got = logit_adjust(logits, PRIOR, 1.0).softmax(-1)
-    assert torch.allclose(got, log_likelihood.softmax(-1)), (
+    assert close(got, log_likelihood.softmax(-1)), (
         "these logits are exact, so softmax must now give the likelihood: take off the natural log of the prior"
     )
 
@@ -44,9 +47,13 @@ def adjust_is_bayes_rule(logit_adjust):
 def adjust_obeys_tau(logit_adjust):
     logits, _, _ = _world(50)
     twice, once = logit_adjust(logit_adjust(logits, PRIOR, 0.5), PRIOR, 0.5), logit_adjust(logits, PRIOR, 1.0)
-    assert torch.allclose(twice.softmax(-1), once.softmax(-1)), (
+    assert close(twice.softmax(-1), once.softmax(-1)), (
         "two adjustments by tau = 0.5 must make one by tau = 1: tau multiplies the logarithm"
     )
+    for tau, due in ((0.0, logits), (2.0, logits - 2 * PRIOR.log())):
+        assert close(logit_adjust(logits, PRIOR, tau).softmax(-1), due.softmax(-1)), (
+            f"tau = {tau:g} is not {tau:g} times the logarithm of the prior"
+        )
 
 
 def adjust_is_stable(logit_adjust):
@@ -74,6 +81,16 @@ logit_adjust = Exercise(
         "take off the natural log of the prior": lambda z, prior, tau=1.0: z - tau * prior.log2(),
         "tau multiplies the logarithm": lambda z, prior, tau=1.0: z - prior.log(),
         "stay in log space": lambda z, prior, tau=1.0: (z.softmax(-1) / prior**tau).log(),
+        "is not 2 times the logarithm": lambda z, prior, tau=1.0: z - min(tau, 1.0) * prior.log(),
+    },
+    alternatives={
+        "a loss of zero for the commonest": lambda logits, prior, tau: logits + tau * (prior.max() / prior).log(),
+        "log-probabilities, normalised again": lambda logits, prior, tau: (
+            logits.log_softmax(1) - torch.xlogy(torch.full_like(prior, tau), prior)
+        ).log_softmax(1),
+        "class by class": lambda logits, prior, tau: torch.stack(
+            [logits[:, k] - tau * math.log(p) for k, p in enumerate(prior.tolist())], dim=1
+        ),
     },
     hints=(
         "The model's softmax is p(y | x), which is p(x | y) p(y) over a constant. Which factor should go?",
