@@ -1,10 +1,13 @@
 """Exercise 17.2: a step of Adadelta."""
 
+import math
+
 import torch
 from torch import nn
 
 from course_lib.exercises.lesson_17.adamw_step import drawn_tensors
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 
 def _averages(shape=(3, 2)):
@@ -20,13 +23,14 @@ def adadelta_returns_three(adadelta_step):
 
 def adadelta_starts_from_eps(adadelta_step):
     zero, gradient = torch.zeros(1, dtype=torch.float64), torch.tensor([2.0], dtype=torch.float64)
-    step, square, moved = adadelta_step(gradient, zero, zero, rho=0.9, eps=1e-6)
-    swapped = abs(moved.item() - 0.4) < 1e-9 < abs(square.item() - 0.4)
+    step, square, moved = adadelta_step(gradient, zero, zero, rho=0.9, eps=0.01)
+    swapped = close(moved, [0.4]) and not close(square, [0.4])
     assert not swapped, "the averages came back in the other order: return step, square, moved"
-    assert abs(square.item() - 0.4) < 1e-9, "the average of squares takes in 1 - rho of the new square"
+    assert close(square, [0.4]), "the average of squares takes in 1 - rho of the new square"
     assert step.item() > 0, "with an average of moves of 0 the first step must not be 0: eps belongs inside both roots"
-    right = 2 * (1e-6 / (0.4 + 1e-6)) ** 0.5
-    assert abs(step.item() - right) < 1e-9, (
+    outside = 2 * 0.01 / (0.4**0.5 + 0.01)
+    assert not close(step, [outside]), "eps stands outside the roots: add it to the averages, then take the roots"
+    assert close(step, [2 * (0.01 / 0.41) ** 0.5]), (
         "the first step is gradient * sqrt(eps) / sqrt(square + eps), square with the new gradient in it and moved "
         "without the new step"
     )
@@ -37,12 +41,12 @@ def adadelta_has_the_unit_of_the_weight(adadelta_step):
     step, _, _ = adadelta_step(gradient, square, moved, rho=0.9, eps=1e-12)
     assert step.min() > 0, "with a positive gradient return a positive step: the caller subtracts it"
     louder, _, _ = adadelta_step(1000 * gradient, 1e6 * square, moved, rho=0.9, eps=1e-12)
-    assert torch.allclose(step, louder), (
+    assert close(step, louder), (
         "a loss 1,000 times as large must give the same step: the root of moves above, that of squares below the line, "
         "not the reverse"
     )
     farther, _, _ = adadelta_step(gradient, square, 1e6 * moved, rho=0.9, eps=1e-12)
-    assert torch.allclose(farther, 1000 * step), (
+    assert close(farther, 1000 * step), (
         "when past moves were 1,000 times as large the step must be too: the root of moved stands above the line"
     )
 
@@ -50,7 +54,7 @@ def adadelta_has_the_unit_of_the_weight(adadelta_step):
 def adadelta_remembers_the_step(adadelta_step):
     gradient, (square, moved) = torch.full((3, 2), 2.0, dtype=torch.float64), _averages()
     step, _, kept = adadelta_step(gradient, square, moved, rho=0.9, eps=1e-6)
-    assert torch.allclose(kept, 0.9 * moved + 0.1 * step**2), (
+    assert close(kept, 0.9 * moved + 0.1 * step**2), (
         "the second average takes in the square of the step just made, not of the gradient"
     )
 
@@ -65,7 +69,7 @@ def adadelta_is_that_of_torch(adadelta_step):
         optimizer.step()
         step, square, moved = adadelta_step(theirs.grad, square, moved, rho=0.8, eps=1e-3)
         ours = ours - step
-    assert torch.allclose(ours, theirs.data, atol=1e-6, rtol=0), (
+    assert close(ours, theirs), (
         "twenty steps differ from torch.optim.Adadelta with rho = 0.8: is a 0.9 written into your code?"
     )
 
@@ -86,6 +90,27 @@ def _adadelta_with(share=None, above=lambda square, moved, eps: moved + eps, bel
         return step, fresh, rho * moved + (1 - rho) * step**2
 
     return step_of
+
+
+def _adadelta_one_root(gradient, square, moved, rho, eps):
+    square = torch.lerp(gradient.square(), square, rho)
+    step = torch.sqrt(torch.div(moved + eps, square + eps)) * gradient
+    return step, square, torch.lerp(step.square(), moved, rho)
+
+
+def _adadelta_by_loop(gradient, square, moved, rho, eps):
+    rows = []
+    for g, s, m in zip(*(each.flatten().tolist() for each in (gradient, square, moved)), strict=True):
+        s = s + (1 - rho) * (g * g - s)
+        step = g * math.sqrt(m + eps) / math.sqrt(s + eps)
+        rows.append((step, s, m + (1 - rho) * (step * step - m)))
+    return [torch.tensor(column, dtype=torch.float64).view(gradient.shape) for column in zip(*rows, strict=True)]
+
+
+def _adadelta_eps_outside(gradient, square, moved, rho, eps):
+    square = rho * square + (1 - rho) * gradient**2
+    step = gradient * (moved.sqrt() + eps) / (square.sqrt() + eps)
+    return step, square, rho * moved + (1 - rho) * step**2
 
 
 adadelta_step = Exercise(
@@ -110,11 +135,16 @@ adadelta_step = Exercise(
         "takes in 1 - rho of the new square": _adadelta_with(share=1.0),
         "eps belongs inside both roots": _adadelta_with(above=lambda s, m, eps: m),
         "square with the new gradient in it": _adadelta_with(below=lambda s, m, eps: s + eps),
+        "eps stands outside the roots": _adadelta_eps_outside,
         "not of the gradient": lambda g, s, m, rho, eps: (
             *_adadelta(g, s, m, rho, eps)[:2],
             rho * m + (1 - rho) * g**2,
         ),
         "is a 0.9 written into your code": lambda g, s, m, rho, eps: _adadelta(g, s, m, 0.9, eps),
+    },
+    alternatives={
+        "torch's lerp, one root": _adadelta_one_root,
+        "number by number": _adadelta_by_loop,
     },
     hints=(
         "The order is: take the gradient into its average, make the step, take the step into its average.",

@@ -1,9 +1,12 @@
 """Exercise 17.1: a step of AdamW."""
 
+import math
+
 import torch
 from torch import nn
 
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 SETTINGS = {"lr": 0.1, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.0}
 
@@ -20,7 +23,7 @@ def _first_step(adamw_step, gradient, **changes):
     return -moved.item() / SETTINGS["lr"]
 
 
-def adamw_leaves_its_inputs(adamw_step):
+def adamw_returns_three(adamw_step):
     weight, gradient = drawn_tensors()
     inputs = [weight, gradient, torch.zeros_like(weight), torch.zeros_like(weight)]
     outputs = adamw_step(*inputs, 1, **SETTINGS)
@@ -42,44 +45,56 @@ def adamw_starts_with_one_learning_rate(adamw_step):
 
 
 def adamw_puts_eps_beside_the_root(adamw_step):
-    step = _first_step(adamw_step, 1e-6)
-    assert not 0.7 < step < 0.8, "you add eps to the root of v before v is corrected: correct v first"
-    assert abs(step - 1 / 1.01) < 1e-6, "with a gradient of 1e-6 eps matters: it is added after the root, not inside it"
+    for eps in (0.1, 0.02):
+        step = _first_step(adamw_step, 1.0, eps=eps)
+        early = 1 / (1 + eps / 0.001**0.5)
+        assert not close(step, early), "you add eps to the root of v before v is corrected: correct v first"
+        inside = 1 / (1 + eps) ** 0.5
+        assert not close(step, inside), f"with eps = {eps} it is added after the root, not inside it"
+        assert close(step, 1 / (1 + eps)), (
+            f"with a gradient of 1 and eps = {eps} the first step is 1 / (1 + eps) = {1 / (1 + eps):.3f} lr, got "
+            f"{step:.3f} lr: use the eps that was given"
+        )
 
 
 def adamw_decays_beside_the_step(adamw_step):
     weight, _ = drawn_tensors()
     zero = torch.zeros_like(weight)
-    moved, m, _ = adamw_step(weight, zero, zero, zero, 1, **{**SETTINGS, "weight_decay": 0.5})
-    assert torch.equal(m, zero), (
-        "with a gradient of 0 m must stay 0: the decay got into the gradient, that is Adam + L2"
-    )
-    assert torch.allclose(moved, weight * (1 - 0.1 * 0.5)), "with a gradient of 0 the weight shrinks by 1 - lr * decay"
+    for lr, decay in ((0.1, 0.5), (0.02, 0.3)):
+        moved, m, _ = adamw_step(weight, zero, zero, zero, 1, **{**SETTINGS, "lr": lr, "weight_decay": decay})
+        assert close(m, zero), "with a gradient of 0 m must stay 0: the decay got into the gradient, that is Adam + L2"
+        assert close(moved, weight * (1 - lr * decay)), (
+            f"with a gradient of 0 the weight shrinks by 1 - lr * decay, {1 - lr * decay} here"
+        )
 
 
 def adamw_returns_raw_averages(adamw_step):
     gradient = drawn_tensors()[1]
     zero = torch.zeros_like(gradient)
     _, m, v = adamw_step(zero, gradient, zero, zero, 1, **SETTINGS)
-    assert torch.allclose(m, 0.1 * gradient) and torch.allclose(v, 0.001 * gradient**2), (
+    assert close(m, 0.1 * gradient) and close(v / 0.001, gradient**2), (
         "from 0, m must come back as (1 - beta1) * gradient and v as (1 - beta2) * gradient**2: return weight, m, v in "
         "this order, without the corrections, which belong to this step only"
     )
 
 
 def adamw_is_that_of_torch(adamw_step):
-    settings = {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.3}
-    ours, _ = drawn_tensors((4, 3), seed=1)
-    theirs = nn.Parameter(ours.clone())
-    optimizer = torch.optim.AdamW([theirs], **settings)
-    m, v = torch.zeros_like(ours), torch.zeros_like(ours)
-    for t in range(1, 21):
-        theirs.grad = drawn_tensors((4, 3), seed=t)[1]
-        optimizer.step()
-        ours, m, v = adamw_step(ours, theirs.grad, m, v, t, **settings)
-    assert torch.allclose(ours, theirs.data, atol=1e-6, rtol=0), (
-        "the first step is right, the twentieth is not: compare the order of decay and step, and which beta goes where"
-    )
+    for settings in (
+        {"lr": 0.1, "betas": (0.8, 0.95), "eps": 1e-6, "weight_decay": 0.3},
+        {"lr": 0.03, "betas": (0.9, 0.99), "eps": 0.2, "weight_decay": 0.1},
+    ):
+        ours, _ = drawn_tensors((4, 3), seed=1)
+        theirs = nn.Parameter(ours.clone())
+        optimizer = torch.optim.AdamW([theirs], **settings)
+        m, v = torch.zeros_like(ours), torch.zeros_like(ours)
+        for t in range(1, 21):
+            theirs.grad = drawn_tensors((4, 3), seed=t)[1]
+            optimizer.step()
+            ours, m, v = adamw_step(ours, theirs.grad, m, v, t, **settings)
+        assert close(ours, theirs), (
+            f"the first step is right, the twentieth with {settings} is not: compare the order of decay and step, and "
+            "which beta goes where"
+        )
 
 
 def _adamw(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
@@ -116,12 +131,41 @@ def _adamw_decays_last(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
     return moved * (1 - lr * weight_decay), m, v
 
 
+def _adamw_of_torch(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
+    beta1, beta2 = betas
+    weight = weight.clone().mul_(1 - lr * weight_decay)
+    m = torch.lerp(m, gradient, 1 - beta1)
+    v = v.mul(beta2).addcmul(gradient, gradient, value=1 - beta2)
+    divisor = v.sqrt() / (1 - beta2**t) ** 0.5 + eps
+    return weight.addcdiv(m, divisor, value=-lr / (1 - beta1**t)), m, v
+
+
+def _adamw_by_loop(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
+    rows = []
+    parts = (each.flatten().tolist() for each in (weight, gradient, m, v))
+    for w, g, first, second in zip(*parts, strict=True):
+        first, second = first + (1 - betas[0]) * (g - first), second + (1 - betas[1]) * (g * g - second)
+        step = first / (1 - betas[0] ** t) / (math.sqrt(second / (1 - betas[1] ** t)) + eps)
+        rows.append((w - lr * weight_decay * w - lr * step, first, second))
+    return [torch.tensor(column).view(weight.shape) for column in zip(*rows, strict=True)]
+
+
+def _adamw_by_optimiser(weight, gradient, m, v, t, lr, betas, eps, weight_decay):
+    parameter = nn.Parameter(weight.detach().clone())
+    optimizer = torch.optim.AdamW([parameter], lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+    state = {"step": torch.tensor(t - 1.0), "exp_avg": m.clone(), "exp_avg_sq": v.clone()}
+    optimizer.state[parameter] = state
+    parameter.grad = gradient.clone()
+    optimizer.step()
+    return parameter.data, state["exp_avg"], state["exp_avg_sq"]
+
+
 adamw_step = Exercise(
     id="17.1 adamw_step",
     task="Write adamw_step(weight, gradient, m, v, t, lr, betas, eps, weight_decay) -> (weight, m, v), all of one "
     "shape: one step of AdamW, t counting from 1, equal to torch.optim.AdamW for 20 steps, nothing changed in place.",
     stages=(
-        adamw_leaves_its_inputs,
+        adamw_returns_three,
         adamw_starts_with_one_learning_rate,
         adamw_puts_eps_beside_the_root,
         adamw_decays_beside_the_step,
@@ -150,10 +194,17 @@ adamw_step = Exercise(
         "that is Adam + L2": lambda w, g, m, v, t, weight_decay, **k: _adamw(
             w, g + weight_decay * w, m, v, t, weight_decay=0.0, **k
         ),
-        "shrinks by 1 - lr * decay": lambda w, g, m, v, t, lr, weight_decay, **k: _adamw(
+        "shrinks by 1 - lr * decay, 0.95": lambda w, g, m, v, t, lr, weight_decay, **k: _adamw(
             w, g, m, v, t, lr=lr, weight_decay=weight_decay / lr, **k
         ),
         "the order of decay and step": _adamw_decays_last,
+        "use the eps that was given": lambda *a, eps, **k: _adamw(*a, eps=1e-8, **k),
+        "0.994 here": lambda *a, lr, weight_decay, **k: _adamw(*a, lr=lr, weight_decay=0.1 * weight_decay / lr, **k),
+    },
+    alternatives={
+        "torch's lerp and addcdiv": _adamw_of_torch,
+        "number by number": _adamw_by_loop,
+        "torch.optim itself": _adamw_by_optimiser,
     },
     hints=(
         "Two averages, two corrections, one division; then the decay, which touches the weight and nothing else.",

@@ -7,12 +7,19 @@ from course_lib.lesson.exercises import Exercise
 
 
 class _Parts(nn.Module):
-    """One of everything; the gain of `grid` has two axes, `embed` is a matrix, `frozen` does not train."""
+    """One of everything: `grid` and block.1 have gains of two axes, `words` is a matrix, `frozen` does not train.
+
+    `tied` is one matrix in a head and in an embedding, as in many language models.
+    """
 
     def __init__(self):
         super().__init__()
-        self.embed, self.linear, self.conv = nn.Embedding(11, 6), nn.Linear(6, 4), nn.Conv1d(4, 3, 2)
+        self.words, self.linear, self.conv = nn.Embedding(11, 6), nn.Linear(6, 4), nn.Conv1d(4, 3, 2)
         self.grid, self.rms, self.frozen = nn.LayerNorm((3, 5)), nn.RMSNorm(4), nn.Linear(4, 2)
+        self.block = nn.Sequential(nn.Linear(4, 4), nn.LayerNorm((2, 4)))
+        self.attention = nn.MultiheadAttention(4, 2)
+        self.tied, self.answers = nn.Linear(4, 7, bias=False), nn.Embedding(7, 4)
+        self.answers.weight = self.tied.weight
         self.scale = nn.Parameter(torch.tensor(2.0))
         self.frozen.requires_grad_(False)
 
@@ -41,7 +48,7 @@ def groups_hold_everything_once(param_groups):
 
 def groups_exempt_vectors(param_groups):
     decaying, _ = _sorted(param_groups)
-    assert "linear.bias" not in decaying, (
+    assert not {"linear.bias", "block.0.bias", "attention.in_proj_bias"} & set(decaying), (
         "linear.bias decays: a bias multiplies no input, so shrinking it restrains nothing"
     )
     assert not {"rms.weight", "scale"} & set(decaying), (
@@ -51,7 +58,10 @@ def groups_exempt_vectors(param_groups):
 
 def groups_exempt_embeddings(param_groups):
     decaying, _ = _sorted(param_groups)
-    assert "embed.weight" not in decaying, "embed.weight decays: rows of rare tokens would shrink without being seen"
+    assert "words.weight" not in decaying, "words.weight decays: rows of rare tokens would shrink without being seen"
+    assert "tied.weight" not in decaying, (
+        "tied.weight is an embedding and the weight of a head at once: it is exempt, whichever module comes first"
+    )
 
 
 def groups_exempt_norms_of_two_axes(param_groups):
@@ -59,13 +69,20 @@ def groups_exempt_norms_of_two_axes(param_groups):
     assert "grid.weight" not in decaying, (
         "grid.weight is the gain of a LayerNorm over two axes: ask the module, not dim()"
     )
+    assert "block.1.weight" not in decaying, (
+        "block.1.weight, the gain of a norm inside a Sequential, decays: model.modules() goes down, children() does not"
+    )
 
 
 def groups_decay_the_rest(param_groups):
     decaying, _ = _sorted(param_groups)
-    assert set(decaying) == {"linear.weight", "conv.weight"}, (
-        f"the weights of linear and conv should decay, these do: {sorted(decaying)}; matrices are what decay is for"
+    due = {"linear.weight", "conv.weight", "block.0.weight", "attention.in_proj_weight", "attention.out_proj.weight"}
+    assert set(decaying) == due, (
+        f"the weights of linear, conv, block and attention should decay, these do: {sorted(decaying)}; matrices are "
+        "what decay is for"
     )
+    rates = sorted(group["weight_decay"] for group in param_groups(_Parts(), 0.02))
+    assert rates == [0.0, 0.02], f"weight_decay = 0.02 was asked for, the groups have {rates}"
 
 
 def _group(model, weight_decay, exempt_kinds=(nn.Embedding, nn.LayerNorm, nn.RMSNorm), decays=lambda p: p.dim() >= 2):
@@ -79,6 +96,30 @@ def _group(model, weight_decay, exempt_kinds=(nn.Embedding, nn.LayerNorm, nn.RMS
 def _group_frozen_too(model, weight_decay):
     chosen, rest = _group(model, weight_decay)
     return [chosen, {"params": [*rest["params"], *model.frozen.parameters()], "weight_decay": 0.0}]
+
+
+def _group_by_owner(model, weight_decay):
+    """The first module that holds a parameter decides."""
+    chosen, rest, seen = [], [], set()
+    for module in model.modules():
+        for p in module.parameters(recurse=False):
+            if p.requires_grad and id(p) not in seen:
+                exempt = p.dim() < 2 or isinstance(module, nn.Embedding | nn.LayerNorm | nn.RMSNorm)
+                (rest if exempt else chosen).append(p)
+                seen.add(id(p))
+    return [{"params": chosen, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def _group_by_children(model, weight_decay):
+    kinds = (nn.Embedding, nn.LayerNorm, nn.RMSNorm)
+    exempt = {id(p) for module in model.children() if isinstance(module, kinds) for p in module.parameters()}
+    return _group(model, weight_decay, (), lambda p: p.dim() >= 2 and id(p) not in exempt)
+
+
+def _group_known_layers(model, weight_decay):
+    """Decays the weights of a list of layers."""
+    known = {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear | nn.Conv1d)}
+    return _group(model, weight_decay, decays=lambda p: id(p) in known)
 
 
 def _group_by_name(model, weight_decay):
@@ -95,13 +136,39 @@ def _group_twice(model, weight_decay):
 
 def _group_forgets(model, weight_decay):
     chosen, rest = _group(model, weight_decay)
-    return [chosen, {"params": [p for p in rest["params"] if p.dim() == 1], "weight_decay": 0.0}]
+    return [chosen, {"params": [p for p in rest["params"] if p.dim() > 0], "weight_decay": 0.0}]
+
+
+def _group_by_path(model, weight_decay):
+    groups = {True: [], False: []}
+    embedded = {m.weight for m in model.modules() if isinstance(m, nn.Embedding)}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        owner = model.get_submodule(name.rpartition(".")[0])
+        norm = "Norm" in type(owner).__name__
+        groups[parameter.ndim > 1 and not norm and parameter not in embedded].append(parameter)
+    return [{"params": groups[False], "weight_decay": 0.0}, {"params": groups[True], "weight_decay": weight_decay}]
+
+
+def _group_by_sets(model, weight_decay):
+    trained = {p: p.ndim for p in model.parameters() if p.requires_grad}
+    for module in model.modules():
+        if isinstance(
+            module, nn.Embedding | nn.LayerNorm | nn.RMSNorm | nn.GroupNorm | nn.modules.batchnorm._BatchNorm
+        ):
+            trained |= dict.fromkeys((p for p in module.parameters(recurse=False) if p in trained), 0)
+    return (
+        {"params": [p for p, axes in trained.items() if axes >= 2], "weight_decay": weight_decay},
+        {"params": [p for p, axes in trained.items() if axes < 2], "weight_decay": 0.0},
+    )
 
 
 param_groups = Exercise(
     id="17.3 param_groups",
     task="Write param_groups(model, weight_decay) -> two dicts with 'params' and 'weight_decay' for AdamW: weights "
-    "of layers decay; biases, gains of norms, embeddings, anything under two axes do not; frozen ones stay out.",
+    "of layers decay; biases, gains of norms, embeddings (tied ones too), anything under two axes do not; frozen ones "
+    "stay out. Every parameter stands in one group, once.",
     stages=(
         groups_hold_everything_once,
         groups_exempt_vectors,
@@ -121,6 +188,14 @@ param_groups = Exercise(
         "without being seen": lambda model, decay: _group(model, decay, (nn.LayerNorm, nn.RMSNorm)),
         "ask the module": lambda model, decay: _group(model, decay, (nn.Embedding,)),
         "matrices are what decay is for": lambda model, decay: _group(model, decay, decays=lambda p: p.dim() == 2),
+        "whichever module comes first": _group_by_owner,
+        "model.modules() goes down": _group_by_children,
+        "these do: ['attention.out_proj.weight'": lambda model, decay: _group_known_layers(model, decay),
+        "weight_decay = 0.02 was asked for": lambda model, decay: _group(model, 0.1),
+    },
+    alternatives={
+        "names and their modules": _group_by_path,
+        "sets of parameters": _group_by_sets,
     },
     hints=(
         "Two questions for each parameter: how many axes has it, and which module owns it?",

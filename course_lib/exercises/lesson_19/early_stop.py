@@ -1,5 +1,9 @@
 """Exercise 19.4: early stopping."""
 
+import random
+
+import torch
+
 from course_lib.lesson.exercises import Exercise
 
 
@@ -32,6 +36,17 @@ def stop_asks_for_a_real_gain(early_stop):
     _stops(early_stop, [5.0, 4.7, 4.4, 4.1], 3, 0.5, 2, "small gains add up: compare with the best, not the previous")
 
 
+def stop_is_right_for_any_run(early_stop):
+    """Halves, so that no comparison hangs on rounding."""
+    draw = random.Random(0)
+    for _ in range(300):
+        losses = [draw.randint(0, 12) / 2 for _ in range(draw.randint(1, 12))]
+        patience, min_delta = draw.randint(1, 4), draw.choice([0.0, 0.5, 1.0])
+        _stops(
+            early_stop, losses, patience, min_delta, _early_stop(losses, patience, min_delta), "walk through it by hand"
+        )
+
+
 def _early_stop(losses, patience, min_delta):
     return _stop_with(losses, patience, min_delta)
 
@@ -53,6 +68,24 @@ def _previous(losses, patience, min_delta):
     return _stop_with(losses, patience, min_delta, better=lambda now, best: losses[now] < losses[now - 1] - min_delta)
 
 
+def _stop_by_while(losses, patience, min_delta):
+    best, now = 0, 1
+    while now < len(losses) and now - best <= patience:
+        if losses[best] - losses[now] > min_delta:
+            best = now
+        now += 1
+    return best
+
+
+def _stop_by_scan(losses, patience, min_delta):
+    records = [0]  # places of the best so far
+    for now, loss in enumerate(losses):
+        if now - records[-1] > patience:
+            break
+        records += [now] if loss + min_delta < losses[records[-1]] else []
+    return torch.tensor(records)[-1].item()
+
+
 early_stop = Exercise(
     id="19.4 early_stop",
     task="Write early_stop(losses, patience, min_delta): validation losses, lower is better -> index to go back to. "
@@ -63,6 +96,7 @@ early_stop = Exercise(
         stop_waits_for_patience,
         stop_does_not_look_ahead,
         stop_asks_for_a_real_gain,
+        stop_is_right_for_any_run,
     ),
     reference=_early_stop,
     mutants={
@@ -77,6 +111,11 @@ early_stop = Exercise(
         ),
         "the sign of min_delta": lambda losses, patience, min_delta: _stop_with(losses, patience, -min_delta),
         "not the previous": _previous,
+        "walk through it by hand": lambda losses, patience, min_delta: _stop_with(losses[:6], patience, min_delta),
+    },
+    alternatives={
+        "a while loop": _stop_by_while,
+        "the first place where waiting is over": _stop_by_scan,
     },
     hints=(
         "Walk through the losses once. What must you remember besides the best index?",

@@ -1,10 +1,13 @@
 """Exercise 19.3: lasso by proximal descent."""
 
+import math
+
 import torch
 from torch.nn import functional as F
 
 from course_lib.exercises.lesson_19.dropout import coins
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 
 def _regression(batch=30, width=6, seed=0):
@@ -26,7 +29,7 @@ def ista_descends_the_mean_loss(ista):
     got, slope = ista(features, target, 0.0, 0.05, 1), features.T @ target / 30  # every slope is positive
     assert (got >= 0).all(), "without a penalty the first step went uphill: check the gradient's sign"
     ratio = (got.norm() / (0.05 * slope.norm())).item()
-    assert abs(ratio - 1) < 1e-6, f"the first step is {ratio:.1f} times too long: the loss is a mean over B examples"
+    assert abs(ratio - 1) < 1e-4, f"the first step is {ratio:.1f} times too long: the loss is a mean over B examples"
 
 
 def ista_keeps_useless_weights_at_zero(ista):
@@ -53,20 +56,36 @@ def ista_thresholds_by_rate_times_penalty(ista):
     step = 0.5 * features.T @ target / 30
     got = ista(features, target, 0.1, 0.5, 1)
     lost = (step.abs() - got.abs())[got != 0]
-    assert torch.allclose(lost, torch.full_like(lost, 0.05)), (
+    assert close(lost, torch.full_like(lost, 0.05)), (
         f"one step took {lost.mean().item():.2f} off each weight; rate * penalty is 0.5 * 0.1 = 0.05"
     )
 
 
+def ista_counts_its_steps(ista):
+    features, target = _regression()
+    weight = [0.0] * 6
+    for steps in range(1, 4):  # in Python's numbers, one by one
+        error = [sum(x * w for x, w in zip(row, weight, strict=True)) for row in features.tolist()]
+        error = [guess - y for guess, y in zip(error, target.tolist(), strict=True)]
+        moved = [
+            w - 0.3 * sum(e * row[k] for e, row in zip(error, features.tolist(), strict=True)) / 30
+            for k, w in enumerate(weight)
+        ]
+        weight = [math.copysign(max(abs(m) - 0.3 * 0.2, 0.0), m) for m in moved]
+        assert close(ista(features, target, 0.2, 0.3, steps), weight), (
+            f"after {steps} steps of rate 0.3 and penalty 0.2 the weights differ from the same steps by hand: `steps` "
+            "of them, each a gradient step and a threshold, no momentum, no other stop"
+        )
+
+
 def ista_meets_the_optimum(ista):
-    for seed in range(3):
+    for seed in range(2):
         features, target = _regression(batch=25, seed=seed)
-        weight = ista(features, target, 0.4, 0.2, 1500)
+        weight = ista(features, target, 0.4, 0.2, 600).to(features)
         slope = features.T @ (target - features @ weight) / 25
-        used = weight != 0
-        assert (
-            torch.allclose(slope[used], 0.4 * weight[used].sign(), atol=1e-6) and (slope[~used].abs() <= 0.4).all()
-        ), "after many steps it is not at a minimum: take every gradient at the newest weights"
+        used = weight.abs() > 1e-6
+        at_rest = (slope[used] - 0.4 * weight[used].sign()).abs().sum() < 1e-3 and (slope[~used].abs() <= 0.401).all()
+        assert at_rest, "after many steps it is not at a minimum: take every gradient at the newest weights"
 
 
 def _ista(features, target, penalty, rate, steps, shrink=None, scale=1.0, start=0.0, fresh=True):
@@ -90,6 +109,43 @@ def _sub_gradient(features, target, penalty, rate, steps):
     return weight
 
 
+def _with_momentum(features, target, penalty, rate, steps):
+    weight = previous = torch.zeros(features.shape[1], dtype=features.dtype)
+    for step in range(steps):
+        ahead = weight + step / (step + 3) * (weight - previous)
+        previous, weight = weight, _ista_step(features, target, penalty, rate, ahead)
+    return weight
+
+
+def _ista_step(features, target, penalty, rate, weight):
+    moved = weight - rate * features.T @ (features @ weight - target) / len(features)
+    return F.softshrink(moved, rate * penalty)
+
+
+def _ista_by_products(features, target, penalty, rate, steps):
+    count = features.size(0)
+    square, cross = (
+        torch.einsum("bi,bj->ij", features, features) / count,
+        torch.einsum("bi,b->i", features, target) / count,
+    )
+    weight = torch.zeros_like(cross)
+    for _ in range(steps):
+        moved = weight + rate * (cross - square.mv(weight))
+        weight = (moved - rate * penalty).relu() - (-moved - rate * penalty).relu()
+    return weight
+
+
+def _ista_by_autograd(features, target, penalty, rate, steps):
+    weight = features.new_zeros(features.shape[1])
+    while steps > 0:
+        point = weight.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(0.5 * F.mse_loss(features @ point, target), point)
+        moved = weight - rate * gradient
+        weight = torch.where(moved.abs() > rate * penalty, moved - rate * penalty * moved.sign(), 0.0)
+        steps -= 1
+    return weight
+
+
 ista = Exercise(
     id="19.3 ista",
     task="Write proximal_descent(features, target, penalty, rate, steps): (B, D), (B,) -> (D,). From w = 0, `steps` "
@@ -101,6 +157,7 @@ ista = Exercise(
         ista_shrinks_both_signs,
         ista_thresholds_by_rate_times_penalty,
         ista_meets_the_optimum,
+        ista_counts_its_steps,
     ),
     reference=_ista,
     mutants={
@@ -112,6 +169,11 @@ ista = Exercise(
         "survivors kept their full size": _ista_with(shrink=lambda moved, t: moved * (moved.abs() > t)),
         "rate * penalty is": lambda x, y, penalty, rate, steps: _ista(x, y, penalty / rate, rate, steps),
         "at the newest weights": _ista_with(fresh=False),
+        "after 2 steps": _with_momentum,
+    },
+    alternatives={
+        "precomputed products, relu on both sides": _ista_by_products,
+        "autograd": _ista_by_autograd,
     },
     hints=(
         "Two lines in a loop: one that knows only the data, one that knows only the penalty.",

@@ -1,8 +1,10 @@
 """Exercise 21.2: the area under the ROC curve, with ties."""
 
-import torch
-from torch.overrides import TorchFunctionMode
+from bisect import bisect_left, bisect_right
 
+import torch
+
+from course_lib.lesson.effort import PythonWork, TorchWork
 from course_lib.lesson.exercises import Exercise
 
 EXACT = 1e-5  # float32 is right to 1e-7; one pair among those of 60 scores weighs over 1e-3
@@ -20,22 +22,10 @@ def _pairs(label, score, tie=0.5):
     return ((gap > 0).double() + tie * (gap == 0)).mean().item()
 
 
-class _Largest(TorchFunctionMode):
-    """Remembers the largest tensor that passes through torch."""
-
-    numel = 0
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor):
-            self.numel = max(self.numel, result.numel())
-        return result
-
-
 def auc_points_up(auc):
     label, score = torch.tensor([0, 0, 1, 1]), torch.tensor([0.1, 0.4, 0.35, 0.8])
-    assert abs(auc(label, score) - 0.25) > 1e-6, "upside down: a positive with a HIGH score is what counts"
-    assert abs(auc(label, score) - 0.75) < 1e-6, "4 scores without ties: 3 of the 4 pairs are in order, so 0.75"
+    assert abs(auc(label, score) - 0.25) > EXACT, "upside down: a positive with a HIGH score is what counts"
+    assert abs(auc(label, score) - 0.75) < EXACT, "4 scores without ties: 3 of the 4 pairs are in order, so 0.75"
 
 
 def auc_is_about_order(auc):
@@ -57,9 +47,20 @@ def auc_shares_ties(auc):
 
 def auc_stays_small(auc):
     label, score = _scores(examples=600, levels=None)
-    with _Largest() as seen:
+    with TorchWork() as work:
         auc(label, score)
-    assert seen.numel < 20 * 600, f"600 scores made a tensor of {seen.numel} numbers: compare ranks, not all the pairs"
+    assert work.largest < 20 * 600, (
+        f"600 scores made a tensor of {work.largest} numbers: compare ranks, not all the pairs"
+    )
+    advice = "steps for 600 scores: a loop over pairs takes B^2, sorting takes B log B"
+    assert work.numbers < 60 * 600, f"torch made {work.numbers} numbers in {work.calls} {advice}"
+    label, score = _scores(examples=2000, levels=20)
+    with PythonWork(40 * 2000, f"over {40 * 2000} lines of Python for 2000 scores, {advice}") as work:
+        got = float(auc(label, score))
+    assert work.peak < 300 * 2000, (
+        f"2000 scores took {work.peak / 1e6:.1f} MB beside torch: a table of all the pairs, in another library"
+    )
+    assert abs(got - _pairs(label, score)) < EXACT, "with 2000 scores it is off: is it an estimate from drawn pairs?"
 
 
 def _auc(label, score):
@@ -80,10 +81,55 @@ def _auc_at_one_threshold(label, score):
     return (called[label == 1].double().mean() + (~called[label == 0]).double().mean()).item() / 2
 
 
+def _auc_table_of_numpy(label, score):
+    up, down = score[label == 1].numpy()[:, None], score[label == 0].numpy()
+    return ((up > down).mean() + (up == down).mean() / 2).item()
+
+
+def _auc_of_drawn_pairs(label, score):
+    if len(label) < 1000:
+        return _auc(label, score)
+    rows = torch.randint(len(label), (2, 9000))
+    up, down = rows[:, (label[rows[0]] == 1) & (label[rows[1]] == 0)]
+    return ((score[up] > score[down]).double() + (score[up] == score[down]).double() / 2).mean().item()
+
+
+def _auc_by_bisection(label, score):
+    up, down = [], []
+    for y, s in zip(label.tolist(), score.tolist(), strict=True):
+        (up if y else down).append(s)
+    down.sort()
+    won = sum(bisect_left(down, s) + bisect_right(down, s) for s in up)
+    return won / (2 * len(up) * len(down))
+
+
+def _auc_by_searchsorted(label, score):
+    down = score[label == 0].float().sort().values
+    up = score[label.bool()].float()
+    below, upto = torch.searchsorted(down, up), torch.searchsorted(down, up, right=True)
+    return (below + upto).double().mean() / 2 / len(down)
+
+
+def _auc_by_walk(label, score):
+    """Areas of trapezia under the ROC curve, equal scores in one slanted step."""
+    pairs = sorted(zip(score.tolist(), label.tolist(), strict=True), reverse=True)
+    area = high = wide = 0.0
+    place = 0
+    while place < len(pairs):
+        end, before = place, high
+        right = 0
+        while end < len(pairs) and pairs[end][0] == pairs[place][0]:
+            high, right = high + pairs[end][1], right + 1 - pairs[end][1]
+            end += 1
+        area, wide = area + right * (before + high) / 2, wide + right
+        place = end
+    return area / (high * wide)
+
+
 auc = Exercise(
     id="21.2 auc",
     task="Write auc(label, score): (B,) labels 0 and 1, (B,) scores with ties -> P(random positive above random "
-    "negative), a tie counted half, in O(B log B).",
+    "negative), a tie counted half, in O(B log B): no loop over pairs and no table of them.",
     stages=(auc_points_up, auc_is_about_order, auc_shares_ties, auc_stays_small),
     reference=_auc,
     mutants={
@@ -93,6 +139,19 @@ auc = Exercise(
         "ties count as won": lambda y, s: _pairs(y, s, tie=1.0),
         "the order of EQUAL scores": _auc_staircase,
         "not all the pairs": _pairs,
+        "a loop over pairs takes B^2": lambda y, s: (
+            lambda up, down: sum((a > b) + (a == b) / 2 for a in up for b in down) / len(up) / len(down)
+        )(s[y == 1].tolist(), s[y == 0].tolist()),
+        "numbers in": lambda y, s: torch.stack(
+            [(s[y == 0] < each).double().mean() + (s[y == 0] == each).double().mean() / 2 for each in s[y == 1]]
+        ).mean(),
+        "in another library": _auc_table_of_numpy,
+        "an estimate from drawn pairs": _auc_of_drawn_pairs,
+    },
+    alternatives={
+        "bisection in a sorted list": _auc_by_bisection,
+        "two searches for each positive": _auc_by_searchsorted,
+        "a walk down the sorted scores": _auc_by_walk,
     },
     hints=(
         "Sort once. A positive at rank r (from 1, ascending) stands above r - 1 others; some of them are positive.",

@@ -1,7 +1,9 @@
 """Exercise 21.3: a bootstrap interval."""
 
+import math
 from statistics import NormalDist
 
+import numpy as np
 import torch
 
 from course_lib.lesson.exercises import Exercise
@@ -18,17 +20,25 @@ def _mean(label, score):
 
 
 def ci_draws_as_many(bootstrap_ci):
-    sizes, names = [], set()
+    sizes, names, positives = [], set(), set()
 
     def metric(label, score):
         sizes.append((len(label), len(score)))
         names.add(len(score.unique()))
+        positives.add(int((label >= 15).sum()))
         return 0.0
 
     _run(bootstrap_ci, metric, torch.arange(30), torch.arange(30.0), resamples=20)
     assert set(sizes) == {(30, 30)}, f"of 30 examples draw 30, got sets of {sorted(set(sizes))}"
     assert len(sizes) in (20, 21), f"resamples is 20, the metric was called {len(sizes)} times; draw `resamples` times"
     assert min(names) < 30, "every draw holds all 30 examples: draw WITH replacement, or nothing varies"
+    kinds = set()
+    _run(
+        bootstrap_ci, lambda label, score: kinds.add(int(label.sum())) or 0.0, torch.arange(30) % 2, torch.arange(30.0)
+    )
+    assert len(positives) > 1 and len(kinds) > 3, (
+        "every draw holds as many positives as the data: draw from all examples, whatever their label"
+    )
 
 
 def ci_keeps_pairs(bootstrap_ci):
@@ -54,10 +64,13 @@ def ci_has_a_level(bootstrap_ci):
 
 def ci_takes_quantiles(bootstrap_ci):
     score = torch.randn(40, generator=torch.Generator().manual_seed(4)).exp()
-    _, high = _run(bootstrap_ci, lambda label, score: score.max().item(), score.long(), score)
+    low, high = _run(bootstrap_ci, lambda label, score: score.max().item(), score.long(), score)
     assert high < score.max().item() + 1e-4, (
         "the metric was max(score), and your interval ends above the largest score, where no draw can be: "
         "return QUANTILES of the draws, not a centre plus some standard deviations"
+    )
+    assert any(abs(low - each) < 1e-4 for each in score.tolist()), (
+        "the metric was max(score), and your interval starts between two scores, where no draw can be: return quantiles"
     )
 
 
@@ -98,6 +111,50 @@ def _ci_apart(metric, label, score, resamples, level, generator):
     return _ci(metric, mixed, score, resamples, level, generator)
 
 
+def _ci_by_label(metric, label, score, resamples, level, generator):
+    """Positives and negatives drawn apart, each as often as they are."""
+    order = torch.argsort((label > label.double().mean()).long(), stable=True)
+    cut = int((label <= label.double().mean()).sum())
+
+    def draw(count):
+        parts = (
+            torch.randint(cut, (cut,), generator=generator),
+            torch.randint(cut, count, (count - cut,), generator=generator),
+        )
+        return order[torch.cat(parts)]
+
+    return _ci(metric, label, score, resamples, level, generator, draw=draw)
+
+
+def _ci_by_sorting(metric, label, score, resamples, level, generator):
+    count = label.shape[0]
+    rows = torch.randint(0, count, (resamples, count), generator=generator)
+    values = sorted(float(metric(label[each], score[each])) for each in rows)
+
+    def at(share):
+        place = share * (resamples - 1)
+        below = math.floor(place)
+        return values[below] + (place - below) * (values[min(below + 1, resamples - 1)] - values[below])
+
+    return at(0.5 - level / 2), at(0.5 + level / 2)
+
+
+def _ci_by_numpy(metric, label, score, resamples, level, generator):
+    values = []
+    while len(values) < resamples:
+        rows = (torch.rand(len(score), generator=generator, dtype=torch.float64) * len(score)).long()
+        values.append(metric(label[rows], score[rows]))
+    tail = 100 * (1 - level) / 2
+    return np.percentile(values, [tail, 100 - tail], method="nearest")
+
+
+def _ci_by_counts(metric, label, score, resamples, level, generator):
+    even = torch.ones(len(label))
+    draws = [even.multinomial(len(label), replacement=True, generator=generator) for _ in range(resamples)]
+    values = torch.tensor([metric(label.index_select(0, rows), score.index_select(0, rows)) for rows in draws])
+    return torch.quantile(values.double(), 0.5 * (1 - level)), torch.quantile(values.double(), 0.5 * (1 + level))
+
+
 bootstrap_ci = Exercise(
     id="21.3 bootstrap_ci",
     task="Write bootstrap_ci(metric, label, score, resamples, level, generator) -> (low, high): percentile interval "
@@ -123,6 +180,13 @@ bootstrap_ci = Exercise(
         "draw from the one that was passed": lambda m, y, s, r, c, g: _ci(
             m, y, s, r, c, torch.Generator().manual_seed(3)
         ),
+        "whatever their label": _ci_by_label,
+        "starts between two scores": lambda *a: (lambda low, high: (low - 0.05 * (high - low), high))(*_ci(*a)),
+    },
+    alternatives={
+        "all rows drawn at once, sorted by hand": _ci_by_sorting,
+        "uniform numbers, numpy's quantiles": _ci_by_numpy,
+        "counts of a multinomial": _ci_by_counts,
     },
     hints=(
         "A draw is a list of row numbers. What may the same row do, and how many tensors use the list?",

@@ -1,10 +1,14 @@
 """Exercise 21.1: precision, recall and F1 with averages."""
 
 import math
+import random
+from collections import Counter
+from fractions import Fraction
 
 import torch
 
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 LABEL = [0] * 6 + [1] * 3 + [2] * 1 + [3] * 2
 CALLED = [0, 0, 0, 0, 1, 2] + [1, 0, 0] + [2] + [0, 1]  # nothing is called 3
@@ -33,7 +37,7 @@ def _call(prf, average, label=LABEL, called=CALLED, classes=4):
 
 
 def _near(got, expected):
-    return all(abs(a - b) < 1e-6 for a, b in zip(got, expected, strict=True))
+    return close(list(got), list(expected))
 
 
 def prf_survives_empty_classes(prf):
@@ -59,11 +63,11 @@ def prf_combines_precision_and_recall(prf):
     label, called = [1] * 10 + [0] * 990, [1] * 6 + [0] * 4 + [1] * 30 + [0] * 960
     f1 = _call(prf, "macro", label, called, 2)[2]
     accuracy_recall = [2 * 0.966 * recall / (0.966 + recall) for recall in (960 / 990, 0.6)]
-    assert abs(f1 - sum(accuracy_recall) / 2) > 1e-6, "that F1 combines ACCURACY and recall; take precision"
+    assert not close(f1, sum(accuracy_recall) / 2), "that F1 combines ACCURACY and recall; take precision"
     means = [(960 / 964 + 6 / 36) / 2, (960 / 990 + 0.6) / 2]
     of_means = 2 * means[0] * means[1] / sum(means)
-    assert abs(f1 - of_means) > 1e-6, "macro F1 is the mean of each class's F1, not the F1 of the two means"
-    assert abs(f1 - (12 / 46 + 1920 / 1954) / 2) < 1e-6, "F1 of a class is 2 TP / (2 TP + FP + FN); macro is their mean"
+    assert not close(f1, of_means), "macro F1 is the mean of each class's F1, not the F1 of the two means"
+    assert close(f1, (12 / 46 + 1920 / 1954) / 2), "F1 of a class is 2 TP / (2 TP + FP + FN); macro is their mean"
 
 
 def prf_keeps_missing_classes(prf):
@@ -83,6 +87,37 @@ def prf_weighs_by_support(prf):
     by_calls = _expected("weighted", lambda k: CALLED.count(k))
     assert not _near(got, by_calls), "weighted by how often a class is called; weigh by how often it is the LABEL"
     assert _near(got, _expected("weighted", LABEL.count)), "weighted: each class counts by its share of the labels"
+
+
+def _counted(label, called, classes, average):
+    """The truth in fractions, from counts by loops."""
+
+    def ratios(classes):
+        true = sum(y == p for y, p in zip(label, called, strict=True) if y in classes and p in classes)
+        said, present = sum(p in classes for p in called), sum(y in classes for y in label)
+        each = (true, said), (true, present), (2 * true, said + present)
+        return [Fraction(above, below) if below else Fraction(0) for above, below in each]
+
+    if average == "micro":
+        share = Fraction(sum(y == p for y, p in zip(label, called, strict=True)), len(label))
+        return [float(share)] * 3
+    weights = [
+        Fraction(label.count(k), len(label)) if average == "weighted" else Fraction(1, classes) for k in range(classes)
+    ]
+    parts = [ratios({k}) for k in range(classes)]
+    return [float(sum(w * part[i] for w, part in zip(weights, parts, strict=True))) for i in range(3)]
+
+
+def prf_is_right_for_any_calls(prf):
+    draw = random.Random(0)
+    for _ in range(12):
+        classes = draw.randint(2, 6)
+        label, called = ([draw.randrange(classes) for _ in range(draw.choice([9, 20]))] for _ in range(2))
+        called = (called * 3)[: len(label)]
+        for average in ("macro", "micro", "weighted"):
+            assert _near(_call(prf, average, label, called, classes), _counted(label, called, classes, average)), (
+                f"{average}, labels {label}, called {called}, {classes} classes: count TP, FP, FN of each class by hand"
+            )
 
 
 def _prf(label, called, classes, average, *, f1_of_means=False, weigh_calls=False, called_only=False):
@@ -112,6 +147,39 @@ def _prf_divides_by_zero(label, called, classes, average):
     return precision, *_prf(label, called, classes, average)[1:]
 
 
+def _prf_by_class(label, called, classes, average):
+    pairs = list(zip(label.tolist(), called.tolist(), strict=True))
+    true, said, present = (
+        Counter(y for y, p in pairs if y == p),
+        Counter(p for _, p in pairs),
+        Counter(y for y, _ in pairs),
+    )
+
+    def over(above, below):
+        return above / below if below else 0.0
+
+    if average == "micro":
+        return (over(sum(true.values()), len(pairs)),) * 3
+    rows = [
+        (over(true[k], said[k]), over(true[k], present[k]), over(2 * true[k], said[k] + present[k]))
+        for k in range(classes)
+    ]
+    weights = [1 / classes if average == "macro" else present[k] / len(pairs) for k in range(classes)]
+    return tuple(math.fsum(w * row[i] for w, row in zip(weights, rows, strict=True)) for i in range(3))
+
+
+def _prf_by_matrix(label, called, classes, average):
+    table = torch.bincount(label * classes + called, minlength=classes**2).view(classes, classes).float()
+    true, said, present = table.diagonal(), table.sum(0), table.sum(1)
+    if average == "micro":
+        true, said, present = (each.sum()[None] for each in (true, said, present))
+    precision = torch.where(said > 0, true / said, 0)
+    recall = torch.where(present > 0, true / present, 0)
+    f1 = torch.where(true > 0, 2 * precision * recall / (precision + recall), 0)
+    weight = present if average == "weighted" else torch.ones_like(present)
+    return torch.stack([precision, recall, f1]) @ (weight / weight.sum())
+
+
 prf = Exercise(
     id="21.1 prf",
     task="Write prf(label, called, classes, average): (B,), (B,) class numbers -> (precision, recall, f1), averaged "
@@ -123,6 +191,7 @@ prf = Exercise(
         prf_keeps_missing_classes,
         prf_pools_for_micro,
         prf_weighs_by_support,
+        prf_is_right_for_any_calls,
     ),
     reference=_prf,
     mutants={
@@ -133,6 +202,11 @@ prf = Exercise(
         "silent classes included": lambda y, p, k, a: _prf(y, p, k, a, called_only=a == "macro"),
         "BEFORE dividing": lambda y, p, k, a: _prf(y, p, k, "macro" if a == "micro" else a),
         "weigh by how often it is the LABEL": lambda y, p, k, a: _prf(y, p, k, a, weigh_calls=True),
+        "of each class by hand": lambda y, p, k, a: _prf(y, p, k, "macro" if a == "weighted" and len(y) < 10 else a),
+    },
+    alternatives={
+        "class by class, Python's numbers": _prf_by_class,
+        "a confusion matrix": _prf_by_matrix,
     },
     hints=(
         "Three counts per class are enough: TP, how often the class is called, how often it is the label.",

@@ -1,9 +1,12 @@
 """Exercise 29.2: attention rollout."""
 
+import functools
+
 import torch
 
 from course_lib.exercises.lesson_29.integrated_gradients import normal
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 
 def _maps(layers=3, batch=2, heads=4, length=5):
@@ -15,7 +18,7 @@ def rollout_has_one_matrix(attention_rollout):
     assert isinstance(got, torch.Tensor) and got.shape == (2, 5, 5), (
         "one (S, S) matrix an example should come back, heads averaged and layers multiplied"
     )
-    assert torch.allclose(got.sum(dim=-1), torch.ones(2, 5)), (
+    assert close(got.sum(dim=-1), torch.ones(2, 5)), (
         "rows should still sum to 1: mix identity and attention half and half"
     )
 
@@ -33,13 +36,25 @@ def rollout_multiplies(attention_rollout):
     first, second = _maps(2)
     got = attention_rollout([first, second])
     mixed = [0.5 * torch.eye(5) + 0.5 * each.mean(dim=1) for each in (first, second)]
-    assert not torch.allclose(got, (mixed[0] + mixed[1]) / 2), (
+    assert not close(got, (mixed[0] + mixed[1]) / 2), (
         "the layers were averaged; what layer 2 reads has already been mixed by layer 1: multiply"
     )
-    assert not torch.allclose(got, mixed[0] @ mixed[1]), (
+    assert not close(got, mixed[0] @ mixed[1]), (
         "the product is in reverse order: later layers read earlier ones, so they stand on the left"
     )
-    assert torch.allclose(got, mixed[1] @ mixed[0]), "two layers: (½I + ½A₂)(½I + ½A₁) with the mean of heads as A"
+    assert close(got, mixed[1] @ mixed[0]), "two layers: (½I + ½A₂)(½I + ½A₁) with the mean of heads as A"
+
+
+def rollout_follows_any_number_of_layers(attention_rollout):
+    for count in (1, 4):
+        maps = [each.double() for each in _maps(count)]
+        due = torch.eye(5, dtype=torch.float64).expand(2, 5, 5)
+        for each in maps:
+            mixed = [(torch.eye(5) + sum(heads) / 4) / 2 for heads in each]
+            due = torch.stack([layer @ rolled for layer, rolled in zip(mixed, due, strict=True)])
+        assert close(attention_rollout(maps), due), (
+            f"{count} layer{'s' * (count > 1)}: each is mixed with the identity once, and all of them are multiplied"
+        )
 
 
 def _rolled(residual=0.5, join=lambda rolled, mixed: mixed @ rolled):
@@ -54,11 +69,30 @@ def _rolled(residual=0.5, join=lambda rolled, mixed: mixed @ rolled):
     return attention_rollout
 
 
+def _from_the_end(maps):
+    mixed = [torch.lerp(torch.eye(each.size(-1)).to(each), each.mean(1), 0.5) for each in maps]
+    return functools.reduce(torch.matmul, reversed(mixed))
+
+
+def _by_paths(maps):
+    batch, heads, length, _ = maps[0].shape
+    reached = torch.eye(length, dtype=torch.float64).repeat(batch, 1, 1)
+    for weights in maps:
+        read = torch.einsum("bhts,bsr->btr", weights.double(), reached) / heads
+        reached = 0.5 * reached + 0.5 * read
+    return reached
+
+
 attention_rollout = Exercise(
     id="29.2 attention_rollout",
     task="Write attention_rollout(maps): a list of (B, H, S, S), first layer first -> (B, S, S). Average heads, mix "
     "half identity and half attention in each layer, follow the layers from input to output.",
-    stages=(rollout_has_one_matrix, rollout_keeps_the_residual, rollout_multiplies),
+    stages=(
+        rollout_has_one_matrix,
+        rollout_keeps_the_residual,
+        rollout_multiplies,
+        rollout_follows_any_number_of_layers,
+    ),
     reference=_rolled(),
     mutants={
         "heads averaged and layers multiplied": lambda maps: torch.stack([_rolled()([each]) for each in maps]),
@@ -70,6 +104,11 @@ attention_rollout = Exercise(
             _rolled()([each.max(dim=1, keepdim=True).values for each in maps])
             / _rolled()([each.max(dim=1, keepdim=True).values for each in maps]).sum(dim=-1, keepdim=True)
         ),
+        "and all of them are multiplied": lambda maps: _rolled()(maps[-3:]),
+    },
+    alternatives={
+        "one product from the end": _from_the_end,
+        "paths of one example, einsum": _by_paths,
     },
     hints=(
         "Rows read columns. If output 0 reads token 3 of layer 1, whom did token 3 read before?",

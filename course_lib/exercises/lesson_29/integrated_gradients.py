@@ -3,6 +3,7 @@
 import torch
 
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.tolerance import close
 
 
 def normal(*shape, seed=0):
@@ -25,8 +26,8 @@ def ig_keeps_shape(integrated_gradients):
 def ig_uses_the_difference(integrated_gradients):
     x, baseline = normal(3, 5), normal(3, 5, seed=1)
     weight = normal(5, seed=2)
-    got = integrated_gradients(lambda z: z @ weight, x, baseline, 20)
-    assert torch.allclose(got, (x - baseline) * weight), (
+    got = integrated_gradients(lambda z: z @ weight.to(z), x, baseline, 20)
+    assert close(got, (x - baseline) * weight), (
         "on a linear score a feature is worth weight times (x - baseline); multiply the mean gradient by the difference"
     )
 
@@ -34,10 +35,10 @@ def ig_uses_the_difference(integrated_gradients):
 def ig_walks_the_path(integrated_gradients):
     x, baseline = 1 + normal(3, 5).abs(), torch.zeros(3, 5, dtype=torch.float64)
     got = integrated_gradients(_cubic, x, baseline, 100)
-    assert not torch.allclose(got, 3 * x**3, rtol=0.05), (
+    assert not torch.allclose(got.double(), 3 * x**3, rtol=0.05), (
         "the gradient was taken at x only; average it over points between the baseline and x"
     )
-    assert not torch.allclose(got, torch.zeros_like(x)), (
+    assert not close(got, torch.zeros_like(x)), (
         "the gradient was taken at the baseline only; average it over points between the baseline and x"
     )
 
@@ -45,7 +46,7 @@ def ig_walks_the_path(integrated_gradients):
 def ig_takes_the_middle(integrated_gradients):
     x, baseline = 1 + normal(3, 5).abs(), torch.zeros(3, 5, dtype=torch.float64)
     got = integrated_gradients(_cubic, x, baseline, 10)
-    assert torch.allclose(got, x**3, rtol=0.01), (
+    assert torch.allclose(got.double(), x**3, rtol=0.01), (
         "10 steps are off by more than 1 %: take the middle of each step, (k + 1/2) / steps, not one of its ends"
     )
 
@@ -53,8 +54,31 @@ def ig_takes_the_middle(integrated_gradients):
 def ig_starts_at_the_baseline(integrated_gradients):
     x, baseline = 1 + normal(3, 5).abs(), normal(3, 5, seed=1)
     got = integrated_gradients(_cubic, x, baseline, 100)
-    assert torch.allclose(got, x**3 - baseline**3, rtol=0.01, atol=0.01), (
+    assert torch.allclose(got.double(), x**3 - baseline**3, rtol=0.01, atol=0.01), (
         "wrong as soon as the baseline is not 0: the points are baseline + share * (x - baseline), not share * x"
+    )
+
+
+def ig_takes_as_many_steps(integrated_gradients):
+    x, baseline = 1 + normal(3, 5).abs(), torch.zeros(3, 5, dtype=torch.float64)
+    for steps in (1, 2, 7):  # the mean of squares of the middles, (1 - 1 / (4 n^2)) / 3, times 3 x^2 and x
+        got = integrated_gradients(_cubic, x, baseline, steps)
+        assert close(got, x**3 * (1 - 1 / (4 * steps**2))), (
+            f"with {steps} step{'s' * (steps > 1)} the middles give x^3 times {1 - 1 / (4 * steps**2):.4f} for a sum of "
+            "cubes: use `steps`"
+        )
+
+
+def ig_keeps_examples_and_the_graph_apart(integrated_gradients):
+    x, baseline = normal(3, 5), normal(3, 5, seed=1)
+    got = integrated_gradients(_cubic, x, baseline, 5)
+    alone = torch.cat([integrated_gradients(_cubic, x[b : b + 1], baseline[b : b + 1], 5) for b in range(3)])
+    assert close(got, alone), "an example depends on the others of its batch: sum the scores, not the mean"
+    layer = torch.nn.Linear(5, 1)
+    score = lambda z: layer(z.float())[:, 0]  # noqa: E731
+    integrated_gradients(score, x, baseline, 5)
+    assert layer.weight.grad is None, (
+        "the model's own weights got a gradient: take torch.autograd.grad with respect to the point, not backward()"
     )
 
 
@@ -80,16 +104,54 @@ def _middles(steps):
     return [(k + 0.5) / steps for k in range(steps)]
 
 
+def _with_backward(score, x, baseline, steps):
+    total = torch.zeros_like(x)
+    for share in _middles(steps):
+        point = (baseline + share * (x - baseline)).requires_grad_()
+        score(point).sum().backward()
+        total += point.grad
+    return total / steps * (x - baseline)
+
+
+def _in_one_batch(score, x, baseline, steps):
+    shares = (torch.arange(steps, dtype=x.dtype) + 0.5) / steps
+    points = torch.lerp(baseline[None], x[None], shares[:, None, None]).flatten(0, 1).requires_grad_()
+    (gradient,) = torch.autograd.grad(score(points).sum(), points)
+    return torch.einsum("kbd,bd->bd", gradient.unflatten(0, (steps, -1)), x - baseline) / steps
+
+
+def _by_vjp(score, x, baseline, steps):
+    way, total = x - baseline, 0.0
+    for k in range(1, 2 * steps, 2):
+        values, back = torch.func.vjp(score, baseline + k / (2 * steps) * way)
+        total = total + back(torch.ones_like(values))[0] * way / steps
+    return total
+
+
+def _by_example(score, x, baseline, steps):
+    rows = []
+    for here, start in zip(x, baseline, strict=True):
+        slopes = []
+        for k in range(steps):
+            point = (start + (here - start) * ((k + 0.5) / steps)).detach().requires_grad_(True)
+            slopes.append(torch.autograd.grad(score(point[None])[0], point)[0])
+        rows.append(torch.stack(slopes).mean(0) * (here - start))
+    return torch.stack(rows)
+
+
 integrated_gradients = Exercise(
     id="29.1 integrated_gradients",
     task="Write integrated_gradients(score, x, baseline, steps): (B, D) -> (B, D). score maps (B, D) to (B,). Average "
-    "the gradient over the middles of `steps` equal steps from the baseline to x, times (x - baseline).",
+    "the gradient over the middles of `steps` equal steps from the baseline to x, times (x - baseline). Weights of the "
+    "model get no gradient.",
     stages=(
         ig_keeps_shape,
         ig_uses_the_difference,
         ig_walks_the_path,
         ig_takes_the_middle,
         ig_starts_at_the_baseline,
+        ig_takes_as_many_steps,
+        ig_keeps_examples_and_the_graph_apart,
     ),
     reference=_integrated(_middles),
     mutants={
@@ -101,6 +163,16 @@ integrated_gradients = Exercise(
         "taken at the baseline only": _integrated(lambda steps: [0.0]),
         "take the middle of each step": _integrated(lambda steps: [k / steps for k in range(steps)]),
         "as soon as the baseline is not 0": _from_zero,
+        "use `steps`": lambda score, x, baseline, steps: _integrated(_middles)(score, x, baseline, max(steps, 10)),
+        "not the mean": lambda score, x, baseline, steps: (
+            _integrated(_middles)(score, x, baseline, steps) * (1 if steps != 5 else 1 / len(x))
+        ),
+        "not backward()": _with_backward,
+    },
+    alternatives={
+        "all points in one batch": _in_one_batch,
+        "one leaf, a gradient by vector-Jacobian product": _by_vjp,
+        "example by example": _by_example,
     },
     hints=(
         "Walk in a straight line from the baseline to x. What does the gradient say at each point on the way?",

@@ -46,6 +46,17 @@ def pointing_takes_the_top_only(pointing_game):
     assert not got.item(), "only the single highest place counts; a second-best inside the mask is not a hit"
 
 
+def pointing_knows_maps_below_zero(pointing_game):
+    draw = torch.Generator().manual_seed(0)
+    heat, mask = -1 - torch.rand(40, 3, 4, generator=draw), torch.rand(40, 3, 4, generator=draw) < 0.4
+    mask[0] = False
+    due = [bool(m.flatten().tolist()[h.flatten().tolist().index(h.max())]) for h, m in zip(heat, mask, strict=True)]
+    assert pointing_game(heat, mask).tolist() == due, (
+        "wrong where all of a map lies below 0 or nothing is in the mask: heat * mask makes 0 of what lies outside, "
+        "and 0 is the highest there"
+    )
+
+
 def _point(heat, mask):
     top = heat.flatten(1).argmax(dim=1)
     return mask.flatten(1)[torch.arange(len(heat)), top]
@@ -59,11 +70,36 @@ def _swapped(heat, mask):
     return either | mask[torch.arange(len(heat)), column.clamp_max(height - 1), row.clamp_max(width - 1)]
 
 
+def _inside_against_outside(heat, mask):
+    inside, outside = (heat.masked_fill(~m, -torch.inf).amax(dim=(1, 2)) for m in (mask, ~mask))
+    return inside > outside
+
+
+def _point_by_example(heat, mask):
+    hits = []
+    for map_, region in zip(heat, mask, strict=True):
+        row, column = divmod(map_.argmax().item(), map_.shape[1])
+        hits.append(region[row, column].item())
+    return torch.tensor(hits)
+
+
+def _point_by_one_hot(heat, mask):
+    batch, height, width = heat.shape
+    top = torch.nn.functional.one_hot(heat.reshape(batch, -1).argmax(1), height * width).float()
+    return torch.einsum("bp,bp->b", top, mask.reshape(batch, -1).float()) > 0.5
+
+
 pointing_game = Exercise(
     id="29.4 pointing_game",
     task="Write pointing_game(heat, mask): (B, height, width) floats and booleans -> (B,) booleans. A hit is when the "
     "highest value of the map lies inside the mask.",
-    stages=(pointing_gives_one_answer, pointing_finds_the_place, pointing_is_signed, pointing_takes_the_top_only),
+    stages=(
+        pointing_gives_one_answer,
+        pointing_finds_the_place,
+        pointing_is_signed,
+        pointing_takes_the_top_only,
+        pointing_knows_maps_below_zero,
+    ),
     reference=_point,
     mutants={
         "one boolean an example": lambda heat, mask: _point(heat, mask).float().mean(),
@@ -73,6 +109,12 @@ pointing_game = Exercise(
         "second-best inside the mask": lambda heat, mask: (
             (heat * mask).flatten(1).amax(dim=1) > 0.5 * heat.flatten(1).amax(dim=1)
         ),
+        "0 is the highest there": lambda heat, mask: (heat * mask).flatten(1).amax(1) == heat.flatten(1).amax(1),
+    },
+    alternatives={
+        "the highest inside against the highest outside": _inside_against_outside,
+        "example by example": _point_by_example,
+        "one-hot of the top, einsum": _point_by_one_hot,
     },
     hints=(
         "argmax over two axes at once: flatten them first.",

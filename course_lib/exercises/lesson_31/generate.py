@@ -7,16 +7,19 @@ from course_lib.lesson.exercises import Exercise
 
 
 class _Script:
-    """A model with a plan: the words it will say to each prompt, and a diary of how it was asked."""
+    """A model with a plan: the words it will say to each prompt, and a diary of how it was asked.
 
-    plans = {3: [5, 6, 2, 7, 7, 7], 4: [8, 2, 7, 7, 7, 7], 9: [5, 5, 5, 5, 5, 2]}
+    The word it will say leads by little, so that a draw from the scores says something else.
+    """
+
+    plans = {3: [5, 6, 2, 7, 7, 7], 4: [8, 2, 7, 7, 7, 7], 9: [5, 5, 5, 5, 5, 2], 6: [2, 7, 7, 7, 7, 7]}
 
     def __init__(self):
         self.starts, self.read = 0, []
 
     def start(self, image, ids):
         self.starts += 1
-        self.image = image
+        self.given = image, ids
         cache = {"plan": [self.plans[int(row[-1])] for row in ids], "place": 0, "rows": len(ids)}
         return self._scores(cache), cache
 
@@ -27,10 +30,10 @@ class _Script:
 
     def _scores(self, cache):
         said = torch.tensor([plan[min(cache["place"], 5)] for plan in cache["plan"]])
-        return 5.0 * F.one_hot(said, 10).float() - 7.0
+        return 0.1 * F.one_hot(said, 10).float() - 7.0
 
 
-_IMAGE, _PROMPTS = torch.zeros(3, 3, 4, 4), torch.tensor([[1, 3], [1, 4], [1, 9]])
+_IMAGE, _PROMPTS = torch.arange(144.0).view(3, 3, 4, 4), torch.tensor([[1, 3], [1, 4], [1, 9]])
 
 
 def _generated(generate, most):
@@ -39,14 +42,19 @@ def _generated(generate, most):
     assert isinstance(got, torch.Tensor) and got.ndim == 2 and len(got) == 3, (
         "a tensor (B, N) should come back, one row a prompt"
     )
+    assert not got.is_floating_point(), f"words are whole numbers, got {got.dtype}"
     return model, got
 
 
 def generates_one_word_after_the_other(generate):
-    _, got = _generated(generate, 2)
-    assert got[:, 0].tolist() == [5, 8, 5], (
-        "the first word comes from the scores that `start` gives; it must not be lost"
+    model, got = _generated(generate, 2)
+    given = model.starts == 0 or (torch.equal(model.given[0], _IMAGE) and torch.equal(model.given[1], _PROMPTS))
+    assert given, "`start` was not given the image and the prompt as they came"
+    first = got[:, 0].tolist()
+    assert first == [5, 8, 5], (
+        f"the first words are {first} and not [5, 8, 5], which `start` scores highest: they must not be lost, nor drawn"
     )
+    assert got.shape[1] <= 2, f"most is 2, {got.shape[1]} words a row came back"
     assert got[2].tolist() != [5, 2], "row 3 was ended when another row said EOS"
     assert got[0].tolist() == [5, 6], "the words are not what the model says next, each time given its own last word"
 
@@ -76,6 +84,24 @@ def generates_until_all_have_ended(generate):
     assert got.tolist() == [[5, 6, 2], [8, 2, 0]] and len(model.read) == 2, (
         "all rows have ended after three words, and it goes on to `most`"
     )
+    model = _Script()
+    got = generate(model, _IMAGE[:1], torch.tensor([[1, 6]]), 6, 2, 0)
+    assert got.tolist() == [[2]] and model.read == [], "a row whose first word is EOS is that one word, without a step"
+
+
+def generates_with_any_numbers(generate):
+    got = generate(_Script(), _IMAGE, _PROMPTS, 6, 7, 3)
+    due = [[5, 6, 2, 7], [8, 2, 7, 3], [5, 5, 5, 5]]
+    assert got[:, :4].tolist() == due, (
+        f"with eos = 7 and pad = 3 the rows begin {due}, got {got[:, :4].tolist()}: take the numbers from the arguments"
+    )
+    got = generate(_Script(), _IMAGE, _PROMPTS, 6, 2, 2)
+    assert got.tolist() == [[5, 6, 2, 2, 2, 2], [8, 2, 2, 2, 2, 2], [5, 5, 5, 5, 5, 2]], (
+        "pad may be the number of eos: remember which rows have ended"
+    )
+    got = generate(_Script(), _IMAGE[:1], _PROMPTS[2:], 5, 2, 5)
+    assert got.tolist() == [[5, 5, 5, 5, 5]], "with pad = 5 a row that says 5 has not ended: only eos ends it"
+    assert generate(_Script(), _IMAGE, _PROMPTS, 1, 2, 0).tolist() == [[5], [8], [5]], "most = 1 is one word a row"
 
 
 def _generate(*, first=True, cached=True, pad_after=True, until=all, reads="words", early=True):
@@ -121,6 +147,56 @@ def _teacher_forced(model, image, prompt, most, eos, pad):
     return scores.argmax(dim=1)[:, None].expand(-1, most)
 
 
+def _draws_words(model, image, prompt, most, eos, pad):
+    """Sampling in place of the arg-max."""
+    scores, cache = model.start(image, prompt)
+    words, ended = [], torch.zeros(len(prompt), dtype=torch.bool)
+    for number in range(most):
+        scores = scores if number == 0 else model.step(words[-1], cache)
+        words.append(torch.where(ended, pad, torch.multinomial(scores.softmax(-1), 1)[:, 0]))
+        ended = ended | (words[-1] == eos)
+        if ended.all():
+            break
+    return torch.stack(words, dim=1)
+
+
+def _ends_at_pad(model, image, prompt, most, eos, pad):
+    got = _generate()(model, image, prompt, most, eos, pad)
+    final = (got == eos) | (got == pad)
+    ended = final.cumsum(1) > final.long()  # some place before this one
+    return torch.where(ended, pad, got)[:, : int((~ended).sum(1).max())]
+
+
+def _steps_once_at_least(model, image, prompt, most, eos, pad):
+    got = _generate()(model, image, prompt, most, eos, pad)
+    if got.shape[1] == 1 and most > 1:
+        model.step(got[:, 0], model.start(image, prompt)[1])
+    return got
+
+
+def _fills_a_tensor(model, image, prompt, most, eos, pad):
+    out = torch.full((prompt.shape[0], most), pad)
+    scores, cache = model.start(image, prompt)
+    open_rows = torch.ones(prompt.shape[0], dtype=torch.bool)
+    for column in range(most):
+        out[open_rows, column] = scores.max(dim=-1).indices[open_rows]
+        open_rows &= out[:, column] != eos
+        if column + 1 == most or not open_rows.any():
+            return out[:, : column + 1]
+        scores = model.step(out[:, column].clone(), cache)
+
+
+def _speaks_by_rows(model, image, prompt, most, eos, pad):
+    scores, cache = model.start(image, prompt)
+    rows = [[] for _ in prompt]
+    while True:
+        for row, each in zip(rows, scores.tolist(), strict=True):
+            row.append(pad if eos in row else each.index(max(each)))
+        if len(rows[0]) == most or all(eos in row for row in rows):
+            return torch.tensor(rows)
+        scores = model.step(torch.tensor([row[-1] for row in rows]), cache)
+
+
 generate = Exercise(
     id="31.3 generate",
     task="Write generate(model, image, prompt, most, eos, pad): greedy answers, (B, N) with N <= most. "
@@ -131,10 +207,11 @@ generate = Exercise(
         generates_through_the_cache,
         generates_padding_after_the_end,
         generates_until_all_have_ended,
+        generates_with_any_numbers,
     ),
     reference=_generate(),
     mutants={
-        "must not be lost": _generate(first=False),
+        "they must not be lost": _generate(first=False),
         "each time given its own last word": _teacher_forced,
         "read again for every word": _generate(cached=False),
         "reads the words that were just said": _generate(reads="prompt"),
@@ -143,6 +220,16 @@ generate = Exercise(
         "row 3 was ended": lambda model, image, prompt, most, eos, pad: torch.tensor([[5, 6], [8, 2], [5, 2]]),
         "stop when all rows have ended, not the first": _generate(until=any),
         "it goes on to `most`": _generate(early=False),
+        "nor drawn": _draws_words,
+        "take the numbers from the arguments": lambda model, image, prompt, most, eos, pad: _generate()(
+            model, image, prompt, most, 2, pad
+        ),
+        "only eos ends it": _ends_at_pad,
+        "without a step": _steps_once_at_least,
+    },
+    alternatives={
+        "a full tensor, filled column by column": _fills_a_tensor,
+        "rows as lists": _speaks_by_rows,
     },
     hints=(
         "Evaluation by argmax of teacher-forced logits reads the true words. Here the model only reads its own.",
