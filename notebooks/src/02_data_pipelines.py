@@ -334,7 +334,8 @@ and nothing is shuffled: train on the past, test on what came later.
 ### Exercise 02.2 · group_split ●●○ 10 minutes
 
 `groups` has one name per row. Return two lists of rows, train and test, with about `share` of the *rows* in the test part, at most one
-group off: groups may have very different sizes. `seed` decides which; `groups` stays as it is.
+group off: groups may have very different sizes, and their rows need not stand together. One `seed` gives one split, in every run of
+Python; `groups` stays as it is.
 """
 
 
@@ -461,7 +462,7 @@ r"""
 ### Exercise 02.3 · find_offset ●●○ 15 minutes
 
 Two tensors `(F,)`, one number per frame. Return the frames by which the sound is late, negative if it is early, between `-max_lag` and
-`max_lag`.
+`max_lag`: the lag of the largest correlation, with means and norms of exactly the frames that overlap.
 """
 
 

@@ -241,7 +241,7 @@ r"""
 ### Exercise 12.1 · cross_entropy ●●○ 15 minutes
 
 `(B, K), (B,)` → one number. Mean over positions whose label is not `ignore_index`; weighted mean if there are weights; smoothing
-over all K classes; ±10,000 must work.
+over all K classes; ±10,000 must work; all options may come together, and the result agrees with PyTorch's.
 """
 
 

@@ -513,7 +513,7 @@ r"""
 ### Exercise 17.3 · param_groups ●●○ 10 minutes
 
 Sort a model's parameters for AdamW. The test model has an embedding, a convolution, a LayerNorm whose gain has *two* axes, a learned
-scale and a frozen layer.
+scale, a frozen layer, and an embedding that is also the weight of a head. Every parameter that trains stands in one group, once.
 """
 
 

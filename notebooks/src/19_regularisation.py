@@ -135,7 +135,7 @@ has less than that is bankrupt: exactly 0.
 
 ### Exercise 19.1 · dropout ●○○ 10 minutes
 
-Any shape in, the same shape out. `train` is a bool, `generator` goes to `torch.rand(..., generator=generator)`.
+Any shape in, the same shape out. `train` is a bool, `generator` goes to `torch.rand(..., generator=generator)`, and `p` may be 0 or 1.
 """
 
 
@@ -308,7 +308,7 @@ claim(
 r"""
 ### Exercise 19.2 · drop_path ●●○ 10 minutes
 
-`branch` has shape `(B, ...)` with any number of axes after the first. One coin per example.
+`branch` has shape `(B, ...)` with any number of axes after the first. One coin per example, and `p` may be 0 or 1.
 """
 
 
@@ -1086,7 +1086,7 @@ def dropout(x, p, train, generator):
     if not train or p == 0:
         return x
     keep = torch.rand(x.shape, generator=generator) >= p
-    return x * keep / (1 - p)
+    return x * keep / (1 - p) if p < 1 else torch.zeros_like(x)
 
 
 check(exercise.dropout, dropout, solution=True)
@@ -1097,7 +1097,7 @@ def drop_path(branch, p, train, generator):
     if not train or p == 0:
         return branch
     keep = torch.rand(len(branch), *[1] * (branch.dim() - 1), generator=generator) >= p
-    return branch * keep / (1 - p)
+    return branch * keep / (1 - p) if p < 1 else torch.zeros_like(branch)
 
 
 check(exercise.drop_path, drop_path, solution=True)

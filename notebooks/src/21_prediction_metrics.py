@@ -282,7 +282,7 @@ r"""
 
 ### Exercise 21.2 · auc ●●● 15 minutes
 
-`(B,), (B,) -> float` in $O(B \log B)$, equal scores counted half.
+`(B,), (B,) -> float` in $O(B \log B)$, equal scores counted half: no loop over pairs and no table of them.
 """
 
 

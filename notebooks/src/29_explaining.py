@@ -151,7 +151,7 @@ r"""
 ### Exercise 29.1 · integrated_gradients ●●○ 12 minutes
 
 `score` maps `(B, D)` to `(B,)`; the result is `(B, D)`. Walk from the baseline to `x` in `steps` equal steps and look at the
-gradient in the middle of each.
+gradient in the middle of each. Weights of the model get no gradient.
 """
 
 
@@ -537,7 +537,8 @@ show(fig, "Deleted in the order of integrated gradients the probability drops at
 r"""
 ### Exercise 29.3 · deletion_curve ●●○ 10 minutes
 
-`(B, D)` inputs and importances to `(B, D + 1)` scores: before the first deletion and after each. A deleted feature is 0.
+`(B, D)` inputs and importances to `(B, D + 1)` scores: before the first deletion and after each. A deleted feature is 0, and the order is that of
+the importances, signed.
 """
 
 

@@ -64,8 +64,8 @@ def ig_takes_as_many_steps(integrated_gradients):
     for steps in (1, 2, 7):  # the mean of squares of the middles, (1 - 1 / (4 n^2)) / 3, times 3 x^2 and x
         got = integrated_gradients(_cubic, x, baseline, steps)
         assert close(got, x**3 * (1 - 1 / (4 * steps**2))), (
-            f"with {steps} step{'s' * (steps > 1)} the middles give x^3 times {1 - 1 / (4 * steps**2):.4f} for a sum of "
-            "cubes: use `steps`"
+            f"with {steps} step{'s' * (steps > 1)} the middles give x^3 times {1 - 1 / (4 * steps**2):.4f} for a sum "
+            "of cubes: use `steps`"
         )
 
 
