@@ -171,8 +171,10 @@ def test_an_assertion_of_the_learner_is_a_crash_and_one_of_the_checker_is_advice
     from course_lib.exercises.lesson_21 import bootstrap_ci
 
     def apart(metric, label, score, resamples, level, generator):
-        rows, others = (torch.randint(len(label), (len(label),), generator=generator) for _ in range(2))
-        return [metric(label[rows], score[others]) for _ in range(resamples)][:2]
+        def rows():
+            return torch.randint(len(label), (len(label),), generator=generator)
+
+        return [metric(label[rows()], score[rows()]) for _ in range(resamples)][:2]
 
     assert "use the same rows for both" in judge(bootstrap_ci, apart).line
 

@@ -20,18 +20,20 @@ def _mean(label, score):
 
 
 def ci_draws_as_many(bootstrap_ci):
-    sizes, names, positives = [], set(), set()
+    sizes, names, positives, draws = [], set(), set(), set()
 
     def metric(label, score):
         sizes.append((len(label), len(score)))
         names.add(len(score.unique()))
         positives.add(int((label >= 15).sum()))
+        draws.add(tuple(sorted(score.tolist())))
         return 0.0
 
     _run(bootstrap_ci, metric, torch.arange(30), torch.arange(30.0), resamples=20)
     assert set(sizes) == {(30, 30)}, f"of 30 examples draw 30, got sets of {sorted(set(sizes))}"
     assert len(sizes) in (20, 21), f"resamples is 20, the metric was called {len(sizes)} times; draw `resamples` times"
     assert min(names) < 30, "every draw holds all 30 examples: draw WITH replacement, or nothing varies"
+    assert len(draws) > 10, f"20 resamples hold {len(draws)} different sets of rows: draw anew for each of them"
     kinds = set()
     _run(
         bootstrap_ci, lambda label, score: kinds.add(int(label.sum())) or 0.0, torch.arange(30) % 2, torch.arange(30.0)
@@ -182,6 +184,9 @@ bootstrap_ci = Exercise(
         ),
         "whatever their label": _ci_by_label,
         "starts between two scores": lambda *a: (lambda low, high: (low - 0.05 * (high - low), high))(*_ci(*a)),
+        "draw anew for each of them": lambda m, y, s, r, c, g: _ci(
+            m, y, s, r, c, g, draw=lambda n: torch.arange(n) // 2
+        ),
     },
     alternatives={
         "all rows drawn at once, sorted by hand": _ci_by_sorting,
