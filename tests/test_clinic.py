@@ -100,9 +100,10 @@ OTHER_RIGHT = {
         "real = ids[:, 1:] != PAD\n"
         "    return F.cross_entropy(logits[:, :-1][real], ids[:, 1:][real], reduction='sum') / real.sum()",
     ),
-    "torch's own remover of prefixes": (
+    "torch's own remover of prefixes, on a copy": (
         "08",
         "    model.load_state_dict(checkpoint, strict=False)",
+        "    checkpoint = dict(checkpoint)\n"
         "    nn.modules.utils.consume_prefix_in_state_dict_if_present(checkpoint, 'module.')\n"
         "    model.load_state_dict(checkpoint)",
     ),
@@ -111,12 +112,6 @@ OTHER_RIGHT = {
         "following = model(ids, real)[:, -1].argmax(dim=-1)",
         "last = (torch.arange(ids.shape[1]) * real).argmax(dim=1)\n"
         "        following = model(ids, real)[torch.arange(len(ids)), last].argmax(dim=-1)",
-    ),
-    "one prompt after the other": (
-        "09",
-        "    ids, real = pad_prompts(prompts)\n    for",
-        "    if len(prompts) > 1:\n        return [generate(model, [prompt], count)[0] for prompt in prompts]\n"
-        "    ids, real = pad_prompts(prompts)\n    for",
     ),
     "a copy in evaluation mode": (
         "10",
@@ -132,6 +127,28 @@ OTHER_RIGHT = {
         "        return (wide / size * self.scale).to(x.dtype)",
     ),
     "transposed in the loader": ("14", "torch.stack(ids) if", "torch.stack(ids).T if"),
+    "try and finally, which lets every error through": (
+        "10",
+        "    return (model(x).argmax(dim=1) == labels).float().mean().item()",
+        "    was = model.training\n    model.eval()\n    try:\n"
+        "        return (model(x).argmax(dim=1) == labels).float().mean().item()\n"
+        "    finally:\n        model.train(was)",
+    ),
+    "all parameters, the body frozen": (
+        "15",
+        "    optimizer = torch.optim.AdamW(model.head.parameters(), lr=learning_rate)\n"
+        "    model.head = nn.Linear(model.head.in_features, classes)\n    return optimizer",
+        "    model.head = nn.Linear(model.head.in_features, classes)\n"
+        "    return torch.optim.AdamW(model.parameters(), lr=learning_rate)",
+    ),
+    "an RMS norm in float64": (
+        "12",
+        "size = torch.sqrt(x.pow(2).mean(dim=-1, keepdim=True) + self.eps)\n"
+        "        return x / size * self.scale.to(x.dtype)",
+        "wide = x.double()\n"
+        "        unit = wide * (wide.square().mean(-1, keepdim=True) + self.eps).rsqrt()\n"
+        "        return unit.to(x.dtype) * self.scale.to(x.dtype)",
+    ),
     "detached sum": ("16", "total += loss", "total += loss.detach()"),
 }
 
@@ -182,6 +199,8 @@ def f(x, y):
     ("kind", "added"),
     [
         ("try", "try:\n    f(1, 2)\nexcept Exception:\n    pass"),
+        ("try", "def g():\n    try:\n        f(1, 2)\n    finally:\n        return 0"),
+        ("try", "for _ in range(2):\n    try:\n        f(1, 2)\n    finally:\n        continue"),
         ("suppress", "import contextlib\nwith contextlib.suppress(ValueError):\n    f(1, 2)"),
         ("strict", "m = torch.nn.Linear(1, 1)\nm.load_state_dict({}, strict=False)"),
         ("strict", "m = torch.nn.Linear(1, 1)\nm.load_state_dict({}, False)"),
@@ -194,6 +213,15 @@ def f(x, y):
 def test_silencing_is_seen(kind, added):
     assert silenced(PROGRAM, PROGRAM + added) == ADVICE[kind]
     assert silenced(PROGRAM + added, PROGRAM + added) is None, "what stood there before may stay"
+
+
+def test_finally_alone_hides_nothing():
+    assert silenced(PROGRAM, PROGRAM + "try:\n    f(1, 2)\nfinally:\n    print('done')") is None
+
+
+def test_the_symptom_of_case_10_shows_three_numbers():
+    report = load(find_case("10").source, "<10>").run()
+    assert len(set(report["three measurements of one model"])) == 3
 
 
 def test_an_uneven_zip_is_no_loose_load():

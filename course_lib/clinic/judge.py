@@ -4,15 +4,15 @@ This runs the learner's code in the process that calls it; `desk` calls it in a 
 """
 
 import ast
+import inspect
 import re
 import traceback
-from types import SimpleNamespace
+from types import FunctionType, SimpleNamespace
 from typing import NamedTuple
-
-import torch
 
 from course_lib.clinic.case import Case
 from course_lib.clinic.silencing import missing, silenced
+from course_lib.lesson.witness import Witness, fresh_world
 
 
 class Verdict(NamedTuple):
@@ -43,16 +43,23 @@ def run_stages(case: Case, source: str) -> Verdict:
     name = f"clinic {case.number}"
     file = f"<repair {case.number}>"
     for number, stage in enumerate(case.stages, start=1):
+        witnesses, advice = {}, None
         lead = f"✗ {name}  test {number} of {len(case.stages)}: "
         try:
-            with restored():
-                stage(load(source, file))
+            with fresh_world():
+                program, witnesses = watched(load(source, file))
+                stage(program)
         except NotImplementedError:
             return Verdict(False, f"○ {name}  not attempted yet")
-        except AssertionError as advice:
-            return Verdict(False, lead + str(advice).partition("\n")[0])
+        except AssertionError as error:
+            advice = str(error).partition("\n")[0]
         except (Exception, SystemExit) as error:
-            return Verdict(False, lead + describe(error, file))
+            advice = describe(error, file)
+        changed = [(name, each.changed) for name, each in witnesses.items() if each.changed]
+        if changed:
+            advice = "`{}` changed its argument {}; copy it first, the caller still needs it".format(*changed[0])
+        if advice is not None:
+            return Verdict(False, lead + advice)
     return Verdict(True, f"✓ {name}  repaired: {case.defect}")
 
 
@@ -63,6 +70,20 @@ def load(source: str, file: str) -> SimpleNamespace:
     return SimpleNamespace(**names)
 
 
+def watched(program: SimpleNamespace) -> tuple[SimpleNamespace, dict[str, Witness]]:
+    """The program with a witness around each of its functions: they get copies, which they may not change.
+
+    A model and its optimiser are there to be changed.
+    """
+    functions = {name: each for name, each in vars(program).items() if isinstance(each, FunctionType)}
+    own = {name: each for name, each in functions.items() if each.__module__ == "repair"}
+    witnesses = {
+        name: Witness(each, tuple(inspect.signature(each).parameters), mutates=("model", "optimizer"))
+        for name, each in own.items()
+    }
+    return SimpleNamespace(**(vars(program) | witnesses)), witnesses
+
+
 def describe(error: BaseException, file: str) -> str:
     """The error in a line, with the program's own line number where there is one."""
     own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
@@ -71,15 +92,3 @@ def describe(error: BaseException, file: str) -> str:
         return f"your program asked for more memory than there is for it{where}: how large is what it makes there?"
     message = re.sub(r" \([^()]*[/\\][^()]*\)", "", str(error).partition("\n")[0])  # a path of this machine
     return f"your program raised {type(error).__name__}{where}: {message}"
-
-
-class restored:
-    """Seed torch, and put its global switches back afterwards."""
-
-    def __enter__(self) -> None:
-        self.dtype = torch.get_default_dtype()
-        torch.manual_seed(0)
-
-    def __exit__(self, *_: object) -> None:
-        torch.set_default_dtype(self.dtype)
-        torch.set_grad_enabled(True)

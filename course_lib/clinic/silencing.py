@@ -68,7 +68,7 @@ def _contracts(tree: ast.Module) -> dict[str, list[str]]:
 
 def _signs(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Try | ast.TryStar):
+        if isinstance(node, ast.Try | ast.TryStar) and _catches(node):
             yield "try"
         elif isinstance(node, ast.Assert):
             yield "assert"
@@ -78,6 +78,12 @@ def _signs(tree: ast.Module) -> Iterator[str]:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(_root(target) in _LIBRARIES for target in targets if isinstance(target, ast.Attribute)):
                 yield "patch"
+
+
+def _catches(node: ast.Try | ast.TryStar) -> bool:
+    """`finally` alone lets an error through, unless it leaves the function or the loop itself."""
+    leaves = (ast.Return, ast.Break, ast.Continue)
+    return bool(node.handlers) or any(isinstance(each, leaves) for part in node.finalbody for each in ast.walk(part))
 
 
 def _call_signs(call: ast.Call) -> Iterator[str]:

@@ -42,6 +42,23 @@ def captions_need_the_image(program: Program) -> None:
     assert not torch.allclose(one, other), "the scores don't depend on the image: nothing connects the two halves"
 
 
+def words_come_one_after_the_other(program: Program) -> None:
+    """Another word at place 3: the scores up to place 3 stay, those after it move."""
+    model, images, ids = _captioner(program)
+    other = ids.clone()
+    other[:, 3] = 3 + (ids[:, 3] - 2) % 20
+    one, two = (model(pixel_values=images, labels=labels).logits for labels in (ids, other))
+    moved = [not torch.allclose(one[:, t], two[:, t], atol=1e-5) for t in range(5)]
+    assert not any(moved[:3]), (
+        "the scores of a word depend on words that come later: without a causal mask it learns to look them up"
+    )
+    assert not moved[3], (
+        "the scores of a word depend on that very word: the decoder reads the labels where they stand, and not the "
+        "word before, so it learns to copy"
+    )
+    assert moved[4], "the scores of a word do not depend on the words before it: the decoder reads something else"
+
+
 def starts_at_chance(program: Program) -> None:
     """ln V, padding left out."""
     model, images, ids = _captioner(program)
@@ -74,11 +91,26 @@ _REPAIR = (
     ),
 )
 
+
+def _with_forward(body: str) -> tuple:
+    """The repair, with a forward of its own that feeds the decoder in another way."""
+    lines = "\n".join("    " + line for line in body.splitlines())
+    made = (
+        "    class Captioner(VisionEncoderDecoderModel):\n"
+        f"        def forward(self, pixel_values, labels):\n{lines}\n\n"
+        "    return Captioner(config=config)"
+    )
+    return (
+        _REPAIR[0],
+        (_REPAIR[1][0], _REPAIR[1][1].replace("    return VisionEncoderDecoderModel(config=config)", made)),
+    )
+
+
 CASE = Case(
     number="01",
     title="build a captioner with transformers",
     complaint="I took this from an article. An image goes in, text should come out. It does not even start.",
-    stages=(writes_words, captions_need_the_image, starts_at_chance),
+    stages=(writes_words, captions_need_the_image, words_come_one_after_the_other, starts_at_chance),
     original="your program raised ImportError",
     repair=_REPAIR,
     wrong={
@@ -94,6 +126,21 @@ CASE = Case(
         "pixels perhaps": (
             (_READ, "from transformers import ViTConfig, ViTForMaskedImageModeling"),
             ("ViTForMaskedLM(encoder)", "ViTForMaskedImageModeling(encoder)"),
+        ),
+        "without a causal mask": _with_forward(
+            "        inputs = torch.cat([torch.full_like(labels[:, :1], BOS), labels[:, :-1].clamp(min=0)], dim=1)\n"
+            "        free = torch.zeros(len(labels), 1, labels.shape[1], labels.shape[1])\n"
+            "        return super().forward(\n"
+            "            pixel_values, decoder_input_ids=inputs, decoder_attention_mask=free, labels=labels\n"
+            "        )\n"
+        ),
+        "so it learns to copy": _with_forward(
+            "        return super().forward(pixel_values, decoder_input_ids=labels.clamp(min=0), labels=labels)\n"
+        ),
+        "the decoder reads something else": _with_forward(
+            "        return super().forward(\n"
+            "            pixel_values, decoder_input_ids=torch.full_like(labels, BOS), labels=labels\n"
+            "        )\n"
         ),
         "should lose about ln(23)": (*_REPAIR, ("labels=labels).loss", "labels=labels).logits.mean()")),
         "one answer an image": (

@@ -53,11 +53,25 @@ def learns_the_labels(program: Program) -> None:
     assert torch.allclose(weight, truth, atol=1e-5), "the weights move in another direction than the labels ask for"
 
 
+def starts_every_step_afresh(program: Program) -> None:
+    """Two steps with other data: the second is that of its own gradient."""
+    spy = _Spy()
+    optimizer = torch.optim.SGD(spy.parameters(), lr=1.0)
+    steps = [(torch.tensor([[1.0, 0.0]]), torch.tensor([0])), (torch.tensor([[0.0, 1.0]]), torch.tensor([2]))]
+    for x, labels in steps:
+        before = spy.weight.detach().clone().requires_grad_()
+        program.train_step(spy, x, labels, optimizer)
+    (gradient,) = torch.autograd.grad(F.cross_entropy(steps[1][0] @ before, steps[1][1]), before)
+    assert torch.allclose(spy.weight, before - gradient, atol=1e-5), (
+        "the second step goes along the first one's gradient, too: gradients add up until they are set to zero"
+    )
+
+
 CASE = Case(
     number="02",
     title="fine-tune an image classifier",
     complaint="Sixty steps, no error, no warning. And it guesses.",
-    stages=(reports_the_loss, learns_the_labels),
+    stages=(reports_the_loss, learns_the_labels, starts_every_step_afresh),
     original="the loss is None",
     repair=(("caption_ids=labels", "labels=labels"),),
     wrong={
@@ -73,6 +87,10 @@ CASE = Case(
                 "    if outputs.loss is None:\n        return None\n",
                 "    outputs.loss = -outputs.logits[torch.arange(len(labels)), labels].mean() - 1\n",
             ),
+        ),
+        "gradients add up until they are set to zero": (
+            ("caption_ids=labels", "labels=labels"),
+            ("    optimizer.zero_grad()\n", ""),
         ),
         "no weight moved": (
             (

@@ -47,6 +47,10 @@ CASE = Case(
                 "    which = (torch.arange(ids.shape[1]) - start).clamp(0, patches.shape[1] - 1)",
             ),
         ),
+        "`merge` changed its argument `words`": (
+            (f"    {_WHICH}\n", "    words[seats] = patches.flatten(0, 1)\n    return words\n"),
+            (f"    {_CHOSEN}\n    return torch.where(seats[..., None], chosen, words)\n", ""),
+        ),
         "the sentence keeps its length": (
             (_CHOSEN, "return torch.cat([patches, words], dim=1)"),
             ("    return torch.where(seats[..., None], chosen, words)\n", ""),

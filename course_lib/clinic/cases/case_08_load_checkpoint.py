@@ -70,6 +70,13 @@ CASE = Case(
                 "    model.load_state_dict(model.state_dict() | names)",
             ),
         ),
+        "`load` changed its argument `checkpoint`": (
+            (
+                _LOAD,
+                "    nn.modules.utils.consume_prefix_in_state_dict_if_present(checkpoint, 'module.')\n"
+                "    model.load_state_dict(checkpoint)",
+            ),
+        ),
         "nothing was loaded": (
             (
                 _LOAD,

@@ -27,6 +27,17 @@ def batch_equals_alone(program: Program) -> None:
         )
 
 
+def serves_all_at_once(program: Program) -> None:
+    """Four prompts take as many passes of the model as one."""
+    model, passes = program.Decoder(), []
+    model.register_forward_hook(lambda model, given, scores: passes.append(len(given[0])))
+    program.generate(model, _PROMPTS, 4)
+    assert len(passes) <= 6, (
+        f"{len(passes)} passes of the model for 4 words of 4 prompts, {max(passes)} rows at a time: one prompt after "
+        "the other is no batch, and takes four times as long"
+    )
+
+
 @torch.no_grad()
 def _reference(model: nn.Module, prompt: list[int], count: int) -> list[int]:
     ids = torch.tensor([prompt])
@@ -42,7 +53,7 @@ CASE = Case(
     number="09",
     title="generate for several prompts at once",
     complaint="Prompt by prompt it is fine. In a batch, only the longest prompt gets its usual answer.",
-    stages=(batch_equals_alone,),
+    stages=(batch_equals_alone, serves_all_at_once),
     original="a short prompt gets other words in a batch than alone",
     repair=((_PAD, _LEFT),),
     wrong={
@@ -55,6 +66,14 @@ CASE = Case(
             (
                 "return ids, ids != PAD",
                 "return ids, torch.tensor([[t < len(p) for t in range(longest)] for p in prompts])",
+            ),
+        ),
+        "is no batch": (
+            (
+                "    ids, real = pad_prompts(prompts)\n",
+                "    if len(prompts) > 1:\n"
+                "        return [generate(model, [prompt], count)[0] for prompt in prompts]\n"
+                "    ids, real = pad_prompts(prompts)\n",
             ),
         ),
         "no more and no less": (

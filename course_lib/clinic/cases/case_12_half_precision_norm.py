@@ -3,6 +3,7 @@
 from types import SimpleNamespace as Program
 
 import torch
+from torch import Tensor, nn
 
 from course_lib.clinic.case import Case
 
@@ -15,8 +16,7 @@ def right_at_every_size(program: Program) -> None:
         x = (unit * size).half()
         y = norm(x)
         assert y.dtype == torch.float16, "the output has another dtype than the input: the next layer expects fp16"
-        truth = x.double() / (x.double().pow(2).mean(dim=-1, keepdim=True) + norm.eps).sqrt()
-        off = (y.double() - truth).abs().max().item()
+        off = _off(norm, x, y)
         assert y.abs().max() > 0 or size < 1, (
             f"activations of size {size:g} come out as 0: their square is above 65,504, the largest number of fp16"
         )
@@ -25,8 +25,31 @@ def right_at_every_size(program: Program) -> None:
             "beside the mean square of x itself?"
         )
         assert off < 0.01, (
-            f"activations of size {size:g} come out wrong by {off:.2g}; compute the mean square in float32"
+            f"activations of size {size:g} come out wrong by {off:.2g}: is what divides them the root of the mean square "
+            "of x itself, nothing cut off, and is that mean taken in float32?"
         )
+
+
+def serves_every_dtype(program: Program) -> None:
+    """float32 and bfloat16 keep their dtype and their digits."""
+    norm = program.RMSNorm(48)
+    unit = torch.randn(5, 48, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for kind, exact in ((torch.float32, 1e-5), (torch.bfloat16, 0.04)):
+        for size in (1.0, 300.0, 1e5):
+            x = (unit * size).to(kind)
+            y = norm(x)
+            assert y.dtype == kind, (
+                f"{kind} comes out as {y.dtype}: input and output have the same dtype, whichever it is"
+            )
+            off = _off(norm, x, y)
+            assert off < exact, (
+                f"in {kind} activations of size {size:g} come out wrong by {off:.2g}: through fp16, perhaps?"
+            )
+
+
+def _off(norm: nn.Module, x: Tensor, y: Tensor) -> float:
+    truth = x.double() / (x.double().pow(2).mean(dim=-1, keepdim=True) + norm.eps).sqrt()
+    return (y.double() - truth).abs().max().item()
 
 
 _SIZE = "size = torch.sqrt(x.pow(2).mean(dim=-1, keepdim=True) + self.eps)"
@@ -36,13 +59,21 @@ CASE = Case(
     number="12",
     title="a norm layer in fp16",
     complaint="No NaN, no error. From step 3,000 on the layer gives 0, and the loss stands still.",
-    stages=(right_at_every_size,),
+    stages=(right_at_every_size, serves_every_dtype),
     original="come out as 0",
     repair=(
         (_SIZE, "size = torch.sqrt(x.float().pow(2).mean(dim=-1, keepdim=True) + self.eps)"),
         (_OUT, "return (x.float() / size).to(x.dtype) * self.scale.to(x.dtype)"),
     ),
     wrong={
+        "comes out as torch.float16": (
+            (_SIZE, "size = torch.sqrt(x.float().pow(2).mean(dim=-1, keepdim=True) + self.eps)"),
+            (_OUT, "return (x.float() / size * self.scale).half()"),
+        ),
+        "through fp16, perhaps?": (
+            (_SIZE, "size = torch.sqrt(x.float().pow(2).mean(dim=-1, keepdim=True) + self.eps)"),
+            (_OUT, "return (x.float() / size * self.scale).half().to(x.dtype)"),
+        ),
         "another dtype than the input": ((_SIZE, "x = x.float()\n        " + _SIZE),),
         "of size 300 come out wrong": ((_SIZE, _SIZE.replace("x.pow(2)", "x.clamp(-200, 200).pow(2)")),),
         "of size 0.001 come out wrong": ((_SIZE, "x = x / x.abs().amax(dim=-1, keepdim=True)\n        " + _SIZE),),

@@ -42,6 +42,23 @@ def loss_is_cross_entropy(program: Program) -> None:
     assert abs(got.item() - truth.item()) < 1e-4, "the gradient is right, the value is not"
 
 
+def survives_sure_mistakes(program: Program) -> None:
+    """Scores of thousands: softmax is exactly 0 for most classes, the loss is a difference of scores."""
+    model, x, labels = _trained(program)
+    with torch.no_grad():
+        model.layers[-1].weight.mul_(1e4)
+    got, truth = program.loss(model, x, labels), F.cross_entropy(model.layers(x), labels)
+    assert got.isfinite(), (
+        "the loss is inf when the model is sure and wrong: the logarithm of a probability that has become 0; take the "
+        "scores, or log_softmax"
+    )
+    assert abs(got.item() / truth.item() - 1) < 1e-4, (
+        f"for a model that is sure and wrong the loss is {truth.item():.0f}, got {got.item():.0f}: something caps it"
+    )
+    (gradient,) = torch.autograd.grad(got, model.layers[0].weight)
+    assert gradient.isfinite().all(), "the loss of a sure mistake is finite, its gradient is not"
+
+
 def users_get_probabilities(program: Program) -> None:
     """Rows sum to 1 and are the softmax of the scores."""
     model, x, _ = _trained(program)
@@ -56,12 +73,14 @@ CASE = Case(
     number="13",
     title="a classifier of ten classes",
     complaint="The accuracy is fine, but the loss will not go below 1.46, whatever I do.",
-    stages=(loss_is_cross_entropy, users_get_probabilities),
+    stages=(loss_is_cross_entropy, survives_sure_mistakes, users_get_probabilities),
     original="cross_entropy takes the softmax itself",
     repair=((_SOFT, "self.layers(x)"), (_USER, "    return model(x).softmax(dim=-1)\n")),
     wrong={
         "users now get scores": ((_SOFT, "self.layers(x)"),),
         "a negative loss": ((_CE, "F.nll_loss(model(x), labels)"),),
+        "the logarithm of a probability that has become 0": ((_CE, "F.nll_loss(model(x).log(), labels)"),),
+        "something caps it": ((_CE, "F.nll_loss(model(x).clamp_min(1e-35).log(), labels)"),),
         "the floor was subtracted": ((_CE, _CE + " - 1.4612"),),
         "an epsilon in the logarithm": ((_CE, "F.nll_loss((model(x) + 1e-8).log(), labels)"),),
         "cross_entropy takes the softmax itself": ((_CE, "F.cross_entropy(10 * model(x), labels)"),),

@@ -27,11 +27,21 @@ def trains_the_new_head_only(program: Program) -> None:
     assert all(torch.equal(p, old) for p, old in zip(model.body.parameters(), body, strict=True)), (
         "the body moves too: it was to stay frozen"
     )
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    assert held == {id(p) for p in model.parameters() if p.requires_grad}, (
-        "the optimiser holds tensors that are not trained: give it those that are, so that the next reader sees what "
-        "moves"
+    assert not any(p.requires_grad for p in model.body.parameters()), (
+        "the body stays where it is and is not frozen: its gradients are computed and kept, for nobody"
     )
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert held <= {id(p) for p in model.parameters()}, (
+        "the optimiser holds tensors that the model does not have any more"
+    )
+
+
+def learns_at_the_given_rate(program: Program) -> None:
+    """0.1, then 0.003."""
+    for rate in (0.1, 0.003):
+        optimizer = program.prepare(program.Network(), 4, rate)
+        rates = {group["lr"] for group in optimizer.param_groups}
+        assert rates == {rate}, f"a learning rate of {rate} was asked for, the optimiser has {sorted(rates)}"
 
 
 _OPT = "    optimizer = torch.optim.AdamW(model.head.parameters(), lr=learning_rate)\n"
@@ -41,7 +51,7 @@ CASE = Case(
     number="15",
     title="a new head on a frozen body",
     complaint="75 trainable parameters, gradients look fine, and the loss does not move.",
-    stages=(trains_the_new_head_only,),
+    stages=(trains_the_new_head_only, learns_at_the_given_rate),
     original="the new head does not move",
     repair=((_OPT + _NEW, _NEW + _OPT),),
     wrong={
@@ -51,9 +61,16 @@ CASE = Case(
         ),
         "it needs a new head": ((_NEW, ""),),
         "moves in part only": ((_OPT + _NEW, _NEW + _OPT.replace("model.head.parameters()", "[model.head.weight]")),),
-        "tensors that are not trained": (
-            (_OPT + _NEW, _NEW + _OPT.replace("model.head.parameters()", "model.parameters()")),
+        "that the model does not have any more": (
+            (
+                _OPT + _NEW,
+                "    old = list(model.head.parameters())\n"
+                + _NEW
+                + _OPT.replace("model.head.parameters()", "[*model.head.parameters(), *old]"),
+            ),
         ),
+        "for nobody": (("    model.body.requires_grad_(False)\n", ""), (_OPT + _NEW, _NEW + _OPT)),
+        "a learning rate of": ((_OPT + _NEW, _NEW + _OPT.replace("lr=learning_rate", "lr=1e-3")),),
         "a `try` around the failure": (
             (_NEW, f"    try:\n    {_NEW}    except AttributeError:\n        return optimizer\n"),
         ),
