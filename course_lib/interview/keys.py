@@ -29,7 +29,7 @@ class Keys(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_suffix(".js")
     _css = """
-    .course-keys { border-radius: 3px; padding: 1px 6px; margin-left: 8px; color: var(--jp-ui-font-color1); }
+    .course-keys { border-radius: 3px; padding: 1px 6px; margin: 3px 3px 3px 8px; color: var(--jp-ui-font-color1); }
     .course-keys:focus { outline: 2px solid var(--jp-brand-color1); }
     .course-keys:not([role]):focus { outline: none; }
     .course-keys small { color: var(--jp-ui-font-color1); font-size: 90%; margin-left: 10px; }

@@ -21,7 +21,7 @@ from course_lib.learner.store import ReviewStore
 from course_lib.lesson.figures import png
 from course_lib.lesson.picture import figure_html
 
-HEIGHT = "min(22em, 42vh)"  # of a question with what is revealed, so that its marks below stay in reach
+HEIGHT = "min(20em, 36vh)"  # of a question with what is revealed, so that its marks below stay in reach
 BUTTONS = ("start", "reveal", "check", "hand_in", "next", "pause", "leave", "end")
 
 
