@@ -2,6 +2,8 @@
 
 All of them act on one thing, the odds between classes. The logits of a probability model are log-odds, so multiplying
 the odds of class k by w_k is adding log w_k to its logit, and can be done after training, for nothing.
+That makes them equal where classes overlap. In a network that fits its training set a weight 1 / n_k only brings the
+margins of all classes level, while an adjustment by log prior puts the rare ones ahead (lesson 12).
 Axis letters are those of course_lib/__init__.py.
 """
 
