@@ -59,7 +59,7 @@ from course_lib.interview.show import show_questions
 from course_lib.lesson.claims import claim
 from course_lib.lesson.exercises import check, hint
 from course_lib.lesson.explore import explore
-from course_lib.lesson.figures import COLOURS, bar_plot, dot_plot, show
+from course_lib.lesson.figures import COLOURS, dot_plot, show
 from course_lib.training.config import TrainConfig
 from course_lib.training.loop import fit
 
@@ -315,7 +315,7 @@ for gamma in (0, 2, 5):
     print(f"γ = {gamma}: where η is 0.05, predict {answers[gamma][4]:.2f}")
 
 # %% tags=["claim", "reveal"]
-fig, ax = plt.subplots(figsize=(4.6, 3), layout="constrained")
+fig, ax = plt.subplots(figsize=(4.2, 2.6), layout="constrained")
 for (gamma, answer), style in zip(answers.items(), ("-", "--", "-."), strict=True):
     ax.plot(eta, answer, style, label=f"γ = {gamma}")
 ax.axhline(0.5, color="grey", linewidth=1, linestyle=":")
@@ -394,7 +394,7 @@ def draw_losses(p=0.01, gamma=2.0, epsilon=1.0):
     curves["squared, on sigmoid"] = (1 - right) ** 2
     curves[f"focal, γ = {gamma:.1f}"] = (1 - right) ** gamma * surprise
     curves[f"Poly-1, ε = {epsilon:.1f}"] = surprise + epsilon * (1 - right)
-    fig, (left, side) = plt.subplots(1, 2, figsize=(7.5, 3))
+    fig, (left, side) = plt.subplots(1, 2, figsize=(6.8, 2.7), layout="constrained")
     for (name, curve), style in zip(
         curves.items(), ("-", "--", "-.", ":", "-"), strict=True
     ):
@@ -632,7 +632,7 @@ r"""
 # %% tags=["claim"]
 models, odds, label = runs[0]
 x, y, _, _ = rare_tumours(seed=0)
-fig, (plane, roc) = plt.subplots(1, 2, figsize=(7.5, 3.3), layout="constrained")
+fig, (plane, roc) = plt.subplots(1, 2, figsize=(6.6, 3), layout="constrained")
 plane.scatter(*x[y == 0].T, s=6, color="grey", label="benign")
 plane.scatter(*x[y == 1].T, s=26, color="black", marker="x", label="malignant")
 roc.plot(*roc_curve(label, odds["plain"])[:2], color="grey", linewidth=1, zorder=0)
@@ -716,7 +716,7 @@ def long_tail(seed):
 # %%
 PICTURES = {seed: (*long_tail(seed), *shapes_of(1000, 1000 + seed)) for seed in SEEDS}
 x, y, _, _ = PICTURES[0]
-fig, axes = plt.subplots(1, 5, figsize=(6.5, 1.6), layout="constrained")
+fig, axes = plt.subplots(1, 5, figsize=(5.6, 1.4), layout="constrained")
 for k, ax in enumerate(axes):
     ax.imshow(x[y == k][0].permute(1, 2, 0))
     ax.set(title=f"{SHAPES[k]}: {COUNTS[k]}", xticks=[], yticks=[])
@@ -816,7 +816,7 @@ for k in (0, 2, 4):
 fig, _ = dot_plot(rows, xlabel="recall, one mark per seed (dotted: chance)", chance=0.2)
 show(
     fig,
-    "All but undersampling find the squares; only the two adjustments find most diamonds.",
+    "Most find all squares; the adjustments and undersampling find many diamonds.",
 )
 recall = {name: torch.stack(each) for name, each in found.items()}  # (seeds, 5)
 head, tail = ({name: each[:, k] for name, each in recall.items()} for k in (0, 4))
@@ -848,7 +848,7 @@ claim(
 
 # %% [markdown]
 r"""
-*Recall on new pictures: the commonest, the middle and the rarest shape.* Now over all five shapes, and over time. "Minus log shares" takes them off the logits of the *weighted* network as well.
+*Recall on new pictures: the commonest, the middle and the rarest shape.* Undersampling to 30 pictures finds many diamonds too, and pays with the other shapes. Now over all five shapes, and over time. "Minus log shares" takes them off the logits of the *weighted* network as well.
 """
 
 # %% tags=["claim"]
@@ -859,10 +859,10 @@ lines["weight minus log shares"] = ("weight", "after")
 curves = {}
 for line, (name, key) in lines.items():
     curves[line] = torch.tensor([NETWORKS[name, seed][1][key] for seed in SEEDS])
-fig, ax = plt.subplots(figsize=(6, 3.4), layout="constrained")
+fig, ax = plt.subplots(figsize=(5.6, 3.1), layout="constrained")
 for (line, curve), marker in zip(curves.items(), "os^Dv", strict=True):
     ax.plot(range(100, 601, 100), curve.mean(dim=0), marker=marker, label=line)
-ax.set(xlabel="training step", ylabel="recall, mean of 5 shapes and 3 seeds")
+ax.set(xlabel="training step", ylabel="balanced recall")
 fig.legend(loc="outside upper left", ncols=2, fontsize=8)
 show(
     fig,
@@ -948,7 +948,7 @@ r"""
 *Balanced recall during training.* Read it in this order.
 
 - **Look when the networks fit.** Early in training the order is another one: a plain network that has not learned diamonds yet has nothing that could be shifted. A verdict at 100 steps would be a verdict about speed.
-- **Fitted, every network knows its own rows** (C12.22). What differs is where it puts *new* ones. Plain training finds few new diamonds, weights a few more; both adjustments find most.
+- **Fitted, every network knows its own rows** (C12.22). What differs is where it puts *new* ones. Plain training finds few new diamonds, weights a few more; both adjustments find many without losing the other shapes.
 - **Which adjustment?** In the loss or after: no stable order here. Over these and five other seeds each was ahead sometimes. "After" needs no second run and can be changed tomorrow.
 - **The price**: at the natural frequencies either one costs from nothing to a few points. Say which measure you are paid for before you pick.
 - **Calibrated logits are not needed for this.** These networks are sure of everything. They are needed when you read a probability, or set $\tau$ from theory instead of on validation data.
@@ -1015,7 +1015,7 @@ tracks = {}
 for name, loss in PAIR.items():
     for gap in (1.0, 2.5):
         tracks[name, gap] = [follow(gap, loss, seed) for seed in SEEDS]
-fig, (left, right) = plt.subplots(1, 2, figsize=(7.5, 3.1), layout="constrained")
+fig, (left, right) = plt.subplots(1, 2, figsize=(6.8, 2.9), layout="constrained")
 for name, marker in zip(PAIR, "os^", strict=True):
     leads = torch.tensor([run["lead"] for run in tracks[name, 2.5]])
     left.plot(range(100, 1001, 100), leads.mean(dim=0), marker=marker, label=name)
@@ -1030,7 +1030,9 @@ for name, marker in zip(PAIR, "os^", strict=True):
         )
 left.set(xlabel="step", title="separable: rare side's lead in M")
 right.set(xlabel="step", title="boundary moved (dashed: overlapping)", ylim=(0, None))
-left.legend(fontsize=8)
+fig.legend(
+    *left.get_legend_handles_labels(), loc="outside upper left", ncols=3, fontsize=8
+)
 show(
     fig, "Leads of -2.9, 0 and +2.9. Boundaries: constant if overlapping, else fading."
 )
@@ -1128,7 +1130,7 @@ for seed in SEEDS:
         for case, z in zip(CASES, logits, strict=True):
             reported.setdefault(case, []).append((share, find_shares(z, old)[1].item()))
 
-fig, ax = plt.subplots(figsize=(5.5, 3.1), layout="constrained")
+fig, ax = plt.subplots(figsize=(5, 2.7), layout="constrained")
 for case, marker in zip(CASES, "osv^", strict=True):
     ax.plot(
         *zip(*reported[case], strict=True), marker, markersize=5, label=case, alpha=0.8
@@ -1446,8 +1448,6 @@ def in_pieces(z, y):
 
 steps = {"usual": usual, "float copy kept": copy_kept, "in pieces of 1/8": in_pieces}
 peaks = {name: bytes_per_logit(step) for name, step in steps.items()}
-fig, _ = bar_plot(peaks, xlabel="bytes per logit at the peak", fmt="%.1f")
-show(fig, "About 14 for the usual code, 18 with the copy kept, 8 in pieces.")
 claim(
     "C12.27",
     "bf16 logits, .float(), cross-entropy and backward cost about 14 bytes per logit at the peak; a float copy that is kept makes it 18",
@@ -1473,7 +1473,7 @@ claim(
 
 # %% [markdown]
 r"""
-*Measured on a CPU with 512 × 8,192 logits; the GiB are for eight sequences of 4,096 tokens.* Where 14 comes from: the bf16 logits (2), the log-softmax that backward needs (4), the gradient at the log-softmax (4), the gradient at the float logits (4). A fused
+Measured on a CPU with 512 × 8,192 logits; the GiB are for eight sequences of 4,096 tokens. Where 14 comes from: the bf16 logits (2), the log-softmax that backward needs (4), the gradient at the log-softmax (4), the gradient at the float logits (4). A fused
 kernel needs less, a framework that keeps float logits for you needs more. An estimate of 8, "logits and gradient in fp32", is a floor.
 
 - **Memory**: a vision-language example asks for few of its positions, for instance 40 answer tokens of 700. Select them *before* the output layer, or never build the logits (Cut Cross-Entropy computes the loss in blocks).
@@ -1639,7 +1639,7 @@ noisy = {
     name: torch.tensor([noisy_run(seed, loss) for seed in SEEDS])
     for name, loss in NOISY.items()
 }
-fig, ax = plt.subplots(figsize=(5.5, 2.7), layout="constrained")
+fig, ax = plt.subplots(figsize=(4.6, 2.3), layout="constrained")
 for (name, curve), style in zip(noisy.items(), ("-", "--"), strict=True):
     ax.plot(range(50, 501, 50), curve.mean(dim=0), style, label=name)
 ax.set(xlabel="step", ylabel="right on clean test labels", ylim=(0.5, 1))
