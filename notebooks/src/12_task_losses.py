@@ -394,7 +394,7 @@ def draw_losses(p=0.01, gamma=2.0, epsilon=1.0):
     curves["squared, on sigmoid"] = (1 - right) ** 2
     curves[f"focal, γ = {gamma:.1f}"] = (1 - right) ** gamma * surprise
     curves[f"Poly-1, ε = {epsilon:.1f}"] = surprise + epsilon * (1 - right)
-    fig, (left, side) = plt.subplots(1, 2, figsize=(6.8, 2.7), layout="constrained")
+    fig, (left, side) = plt.subplots(1, 2, figsize=(6, 2.5), layout="constrained")
     for (name, curve), style in zip(
         curves.items(), ("-", "--", "-.", ":", "-"), strict=True
     ):
@@ -499,7 +499,7 @@ fitted = {name: slope[cost.mean(dim=1).argmin()].item() for name, cost in costs.
 print({name: round(value, 2) for name, value in fitted.items()})
 
 # %% tags=["claim"]
-fig, ax = plt.subplots(figsize=(5.5, 2.7), layout="constrained")
+fig, ax = plt.subplots(figsize=(4.8, 2.3), layout="constrained")
 ax.plot(x, y, ".", color="black", markersize=3, zorder=3)
 for (name, best_slope), style in zip(fitted.items(), ("-", "--", ":"), strict=True):
     ax.plot(x, best_slope * x, style, linewidth=2, label=f"{name}: {best_slope:.2f}")
@@ -632,7 +632,7 @@ r"""
 # %% tags=["claim"]
 models, odds, label = runs[0]
 x, y, _, _ = rare_tumours(seed=0)
-fig, (plane, roc) = plt.subplots(1, 2, figsize=(6.6, 3), layout="constrained")
+fig, (plane, roc) = plt.subplots(1, 2, figsize=(6, 2.8), layout="constrained")
 plane.scatter(*x[y == 0].T, s=6, color="grey", label="benign")
 plane.scatter(*x[y == 1].T, s=26, color="black", marker="x", label="malignant")
 roc.plot(*roc_curve(label, odds["plain"])[:2], color="grey", linewidth=1, zorder=0)
@@ -1015,7 +1015,7 @@ tracks = {}
 for name, loss in PAIR.items():
     for gap in (1.0, 2.5):
         tracks[name, gap] = [follow(gap, loss, seed) for seed in SEEDS]
-fig, (left, right) = plt.subplots(1, 2, figsize=(6.8, 2.9), layout="constrained")
+fig, (left, right) = plt.subplots(1, 2, figsize=(6.2, 2.6), layout="constrained")
 for name, marker in zip(PAIR, "os^", strict=True):
     leads = torch.tensor([run["lead"] for run in tracks[name, 2.5]])
     left.plot(range(100, 1001, 100), leads.mean(dim=0), marker=marker, label=name)
@@ -1071,7 +1071,7 @@ A fitted point with margin $M$ pulls with about $e^{-M}$, and the bias rests whe
 
 1. Plain: $n_+ e^{-M_+} = n_- e^{-M_-}$, so $M_+ = M_- - \log w$. The rare side is *behind*.
 2. Weight $w$: $w\,n_+ e^{-M_+} = n_- e^{-M_-}$, so $M_+ = M_-$. *Level.*
-3. Adjusted: plain training on logits that were shifted by $\log w$ against the rare side. In use the shift is gone: $M_+ = M_- + \log w$. *Ahead.* The same as taking $\log w$ off twice what plain training put on.
+3. Adjusted: plain training, but on logits that are shifted. In use the shift is gone, every rare margin is $\log w$ larger than in training and every common one $\log w$ smaller: $-\log w$ becomes $+\log w$, $M_+ = M_- + \log w$. *Ahead.* Adjusting after training does the same to the plain network.
 
 Six diamonds say little about how diamonds vary, so new ones fall further from their own than new squares do. They need the larger share of the gap. A weight of $1/n$ stops at level; that is why taking the log shares off the *weighted* network helped as well (C12.26). Heavier weights, up to $1/n^2$ in separate runs of three seeds, found more diamonds, lost squares, and stayed behind both adjustments over all shapes.
 Where classes overlap, margins are not free to grow, and weight and adjustment agree.
@@ -1130,7 +1130,7 @@ for seed in SEEDS:
         for case, z in zip(CASES, logits, strict=True):
             reported.setdefault(case, []).append((share, find_shares(z, old)[1].item()))
 
-fig, ax = plt.subplots(figsize=(5, 2.7), layout="constrained")
+fig, ax = plt.subplots(figsize=(4.8, 2.5), layout="constrained")
 for case, marker in zip(CASES, "osv^", strict=True):
     ax.plot(
         *zip(*reported[case], strict=True), marker, markersize=5, label=case, alpha=0.8
@@ -1639,15 +1639,6 @@ noisy = {
     name: torch.tensor([noisy_run(seed, loss) for seed in SEEDS])
     for name, loss in NOISY.items()
 }
-fig, ax = plt.subplots(figsize=(4.6, 2.3), layout="constrained")
-for (name, curve), style in zip(noisy.items(), ("-", "--"), strict=True):
-    ax.plot(range(50, 501, 50), curve.mean(dim=0), style, label=name)
-ax.set(xlabel="step", ylabel="right on clean test labels", ylim=(0.5, 1))
-ax.legend(fontsize=8)
-show(
-    fig,
-    "Cross-entropy starts high and falls as it fits wrong labels; forward correction falls less.",
-)
 early, last = ({name: curve[:, at] for name, curve in noisy.items()} for at in (0, -1))
 claim(
     "C12.32",
@@ -1661,8 +1652,6 @@ claim(
 
 # %% [markdown]
 r"""
-*Right answers on clean test labels, mean of 3 seeds.*
-
 **Quantiles.** "Delivered within how many minutes, nine times out of ten?" is neither a mean nor a median. The quantile (pinball) loss pulls up with $\tau$ and down with $1 - \tau$. It rests where
 $\tau \cdot P(\text{above}) = (1-\tau)\cdot P(\text{below})$, so where a share $\tau$ lies below. $\tau = \tfrac12$ is half of MAE.
 """
@@ -1762,7 +1751,7 @@ r"""
 18. Vocabularies: the published configurations [`lmsys/vicuna-7b-v1.5`](https://huggingface.co/lmsys/vicuna-7b-v1.5) and
     [`meta-llama/Meta-Llama-3-8B`](https://huggingface.co/meta-llama/Meta-Llama-3-8B).
 19. Wolberg, Mangasarian, Street, Street (1995), *Breast Cancer Wisconsin (Diagnostic)*, [doi:10.24432/C5DW2B](https://doi.org/10.24432/C5DW2B), through scikit-learn.
-20. Chowdhery et al. (2022), *PaLM*, [arXiv:2204.02311](https://arxiv.org/abs/2204.02311): z-loss. Chen et al. (2024), *InternVL 2.5*, [arXiv:2412.05271](https://arxiv.org/abs/2412.05271): the square root.
+20. Chowdhery et al. (2022), *PaLM*, [arXiv:2204.02311](https://arxiv.org/abs/2204.02311), and OLMo et al. (2024), *2 OLMo 2 Furious*, [arXiv:2501.00656](https://arxiv.org/abs/2501.00656): z-loss. Chen et al. (2024), *InternVL 2.5*, [arXiv:2412.05271](https://arxiv.org/abs/2412.05271): the square root.
 21. Patrini et al. (2017), *Making Deep Neural Networks Robust to Label Noise*, [arXiv:1609.03683](https://arxiv.org/abs/1609.03683): forward correction. Koenker, Bassett (1978),
     *Regression Quantiles*, [doi:10.2307/1913643](https://doi.org/10.2307/1913643).
 
