@@ -1028,8 +1028,8 @@ for name, marker in zip(PAIR, "os^", strict=True):
         right.plot(
             range(100, 1001, 100), moved, style, color=f"C{list(PAIR).index(name)}"
         )
-left.set(xlabel="step", title="separable: rare side's lead in M")
-right.set(xlabel="step", title="boundary moved (dashed: overlapping)", ylim=(0, None))
+left.set(xlabel="step", title="rare side's lead in M")
+right.set(xlabel="step", title="boundary moved", ylim=(0, None))
 fig.legend(
     *left.get_legend_handles_labels(), loc="outside upper left", ncols=3, fontsize=8
 )
@@ -1066,7 +1066,7 @@ claim(
 
 # %% [markdown]
 r"""
-*Left: how far the rare side's margin is ahead. Right: how far each loss moves the boundary away from that of plain training.* Three lines explain the left panel. Let $n_+$ rare and $n_-$ common points, $n_-/n_+ = w$.
+*Left, separable clouds: how far the rare side's margin is ahead. Right: how far each loss moves the boundary away from that of plain training; solid: separable, dashed: overlapping.* Three lines explain the left panel. Let $n_+$ rare and $n_-$ common points, $n_-/n_+ = w$.
 A fitted point with margin $M$ pulls with about $e^{-M}$, and the bias rests when both sides pull alike.
 
 1. Plain: $n_+ e^{-M_+} = n_- e^{-M_-}$, so $M_+ = M_- - \log w$. The rare side is *behind*.
