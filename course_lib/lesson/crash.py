@@ -69,7 +69,9 @@ def what_came(returned: Any) -> str:
         return f"a tensor of shape {tuple(returned.shape)}"
     if isinstance(returned, list | tuple):
         return f"a {type(returned).__name__} of {len(returned)}"
-    return "None (is there a return?)" if returned is None else f"{type(returned).__name__} {returned!r:.40}"
+    if returned is None:
+        return "None (is there a return?)"
+    return f"{type(returned).__name__} {' '.join(repr(returned).split()):.40}"
 
 
 def _is_call(frame: traceback.FrameSummary) -> bool:

@@ -25,8 +25,8 @@ def right_at_every_size(program: Program) -> None:
             "beside the mean square of x itself?"
         )
         assert off < 0.01, (
-            f"activations of size {size:g} come out wrong by {off:.2g}: is what divides them the root of the mean square "
-            "of x itself, nothing cut off, and is that mean taken in float32?"
+            f"activations of size {size:g} come out wrong by {off:.2g}: does the root of the mean square "
+            "of x itself divide them, nothing cut off, and is that mean taken in float32?"
         )
 
 

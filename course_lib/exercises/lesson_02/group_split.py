@@ -75,8 +75,14 @@ def split_follows_the_seed(group_split):
         "one seed gives another split in another run of Python: the order of a set of strings changes from run to run; "
         "take dict.fromkeys(groups) or sort"
     )
+    parts = [{GROUPS[row] for row in _rows(group_split(list(GROUPS), 0.3, seed)[1])} for seed in range(60)]
+    always, ever = set.intersection(*parts), set.union(*parts)
+    assert not always or parts[0] == always, (
+        f"{len(always)} photos stand in the test part of each of 60 seeds: draw among all groups, small and large"
+    )
     others = [sorted(_rows(group_split(list(GROUPS), 0.3, seed)[1])) for seed in range(8)]
     assert any(other != first for other in others), "every seed gives the same split; the seed is not used"
+    assert len(ever) == len(set(GROUPS)), f"{len(set(GROUPS) - ever)} photos come into no test part of 60 seeds"
 
 
 def _group_split(groups, share, seed):
@@ -141,6 +147,30 @@ def _split_runs_of_rows(groups, share, seed):
     return sum(runs[cut:], []), sum(runs[:cut], [])
 
 
+def _split_small_first(groups, share, seed):
+    """Fills the test part from the smallest group on; the seed only breaks ties."""
+    names = sorted(set(groups))
+    random.Random(seed).shuffle(names)
+    return _taken(sorted(names, key=groups.count), groups, share)
+
+
+def _split_large_stay(groups, share, seed):
+    """One group of nine never leaves the training part."""
+    names = sorted(name for name in dict.fromkeys(groups) if name != "photo 15")
+    random.Random(seed).shuffle(names)
+    return _taken(names, groups, share)
+
+
+def _taken(names, groups, share):
+    chosen, count = set(), 0
+    for name in names:
+        if count < share * len(groups):
+            chosen.add(name)
+            count += groups.count(name)
+    rows = range(len(groups))
+    return [r for r in rows if groups[r] not in chosen], [r for r in rows if groups[r] in chosen]
+
+
 def _split_sorts_the_input(groups, share, seed):
     train, test = _group_split(groups, share, seed)
     groups.reverse()
@@ -177,8 +207,8 @@ def _split_by_numbers(groups, share, seed):
 group_split = Exercise(
     id="02.2 group_split",
     task="Write group_split(groups, share, seed) -> (train rows, test rows): groups has a name per row. No group on "
-    "both sides, every row in one part, and about `share` of the rows in the test part, at most one group off. One "
-    "seed gives one split, in every run of Python.",
+    "both sides, every row in one part, and about `share` of the rows in the test part, at most one group off. The "
+    "groups of the test part are drawn at random; one seed gives one split, in every run of Python.",
     stages=(
         split_keeps_every_row,
         split_shares_no_group,
@@ -201,6 +231,8 @@ group_split = Exercise(
         "the order of a set of strings": _split_a_set,
         "use `share`": lambda groups, share, seed: _group_split(groups, 0.3, seed),
         "need not stand together": _split_runs_of_rows,
+        "draw among all groups": lambda groups, share, seed: _split_small_first(groups, share, seed),
+        "come into no test part": lambda groups, share, seed: _split_large_stay(groups, share, seed),
     },
     alternatives={
         "a permutation of the sorted names": _split_by_permutation,

@@ -46,6 +46,10 @@ def shuffle_shuffles(paired_shuffle):
     assert seen != list(range(40)), "the order is the old one"
     moved = sum(place != number for place, number in enumerate(seen))
     assert moved > 25, f"{40 - moved} of 40 stayed where they were; by luck one does"
+    together = max(sum((b - a) % 40 == step for a, b in zip(seen, seen[1:], strict=False)) for step in (1, 39))
+    assert together < 15, (
+        f"{together} of 40 images still have their old neighbour, by luck one has: turning a list is not shuffling it"
+    )
 
 
 def shuffle_follows_the_seed(paired_shuffle):
@@ -178,6 +182,11 @@ paired_shuffle = Exercise(
         )(*_paired_shuffle(images, texts, seed)),
         "return a tensor": lambda images, texts, seed: tuple(map(list, _paired_shuffle(images, texts, seed))),
         "an assert is not there": _shuffle_asserts,
+        "turning a list is not shuffling": lambda images, texts, seed: (
+            _paired_shuffle(images, texts, seed),
+            images.roll(seed + 1, 0),
+            texts[-seed - 1 :] + texts[: -seed - 1],
+        )[1:],
     },
     alternatives={
         "shuffle a list of pairs": _shuffle_pairs,

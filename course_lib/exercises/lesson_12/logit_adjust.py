@@ -62,6 +62,8 @@ def adjust_is_stable(logit_adjust):
     assert got.isfinite().all() and got.argmax() == 0, (
         "logits of +-1e4 came back as inf or nan, or changed sides: stay in log space, do not go through softmax"
     )
+    gaps = got - got[:, :1], extreme - PRIOR.log() - (extreme - PRIOR.log())[:, :1]
+    assert close(*gaps), "logits of +-1e4 came back nearer to each other than they were: cut nothing off"
 
 
 def _adjust(logits, prior, tau=1.0):
@@ -82,6 +84,7 @@ logit_adjust = Exercise(
         "tau multiplies the logarithm": lambda z, prior, tau=1.0: z - prior.log(),
         "stay in log space": lambda z, prior, tau=1.0: (z.softmax(-1) / prior**tau).log(),
         "is not 2 times the logarithm": lambda z, prior, tau=1.0: z - min(tau, 1.0) * prior.log(),
+        "cut nothing off": lambda z, prior, tau=1.0: (z - tau * prior.log()).clamp(-60, 60),
     },
     alternatives={
         "a loss of zero for the commonest": lambda logits, prior, tau: logits + tau * (prior.max() / prior).log(),

@@ -46,7 +46,12 @@ def dropout_drops_with_probability_p(dropout):
     assert not torch.equal(first, second), (
         "two calls with one generator gave one mask: draw from it, do not copy its seed"
     )
-    counts = [(dropout(numbers(40), 0.3, True, generator) == 0).sum().item() for _ in range(60)]
+    masks = torch.stack([dropout(numbers(40), 0.3, True, generator) == 0 for _ in range(60)])
+    assert len(masks.unique(dim=0)) == 60, (
+        f"60 calls with one generator gave {len(masks.unique(dim=0))} masks: toss anew for every number of every call"
+    )
+    assert len(masks.T.unique(dim=0)) == 40, "two of 40 numbers fell together in each of 60 calls: one coin a number"
+    counts = masks.sum(1).tolist()
     assert len(set(counts)) > 1, (
         f"of 40 numbers exactly {counts[0]} fell in each of 60 calls: each number has a coin of its own, so the count "
         "varies"
@@ -184,6 +189,16 @@ dropout = Exercise(
         "do not copy its seed": lambda x, p, train, generator: _dropout(x, p, train, coins(generator.initial_seed())),
         "zeros, not 0 / 0": lambda x, p, train, generator: (
             x * (torch.rand(x.shape, generator=generator) >= p) / (1 - p) if train and p else x
+        ),
+        "toss anew for every number": lambda x, p, train, generator: _dropout(
+            x, p, train, coins(int(torch.randint(9, (), generator=generator)))
+        ),
+        "one coin a number": lambda x, p, train, generator: (
+            x
+            * (torch.rand(x.numel() // 2 + 1, generator=generator).repeat(2)[: x.numel()].view(x.shape) >= p)
+            / (1 - p)
+            if train
+            else x
         ),
     },
     alternatives={

@@ -61,21 +61,27 @@ def ista_thresholds_by_rate_times_penalty(ista):
     )
 
 
+def _by_hand(features, target, penalty, rate, steps):
+    """In Python's numbers, one by one."""
+    rows, weight = features.tolist(), [0.0] * features.shape[1]
+    for _ in range(steps):
+        guesses = [sum(x * w for x, w in zip(row, weight, strict=True)) for row in rows]
+        errors = [guess - y for guess, y in zip(guesses, target.tolist(), strict=True)]
+        slopes = [sum(e * row[k] for e, row in zip(errors, rows, strict=True)) / len(rows) for k in range(len(weight))]
+        moved = [w - rate * slope for w, slope in zip(weight, slopes, strict=True)]
+        weight = [math.copysign(max(abs(m) - rate * penalty, 0.0), m) for m in moved]
+    return weight
+
+
 def ista_counts_its_steps(ista):
     features, target = _regression()
-    weight = [0.0] * 6
-    for steps in range(1, 4):  # in Python's numbers, one by one
-        error = [sum(x * w for x, w in zip(row, weight, strict=True)) for row in features.tolist()]
-        error = [guess - y for guess, y in zip(error, target.tolist(), strict=True)]
-        moved = [
-            w - 0.3 * sum(e * row[k] for e, row in zip(error, features.tolist(), strict=True)) / 30
-            for k, w in enumerate(weight)
-        ]
-        weight = [math.copysign(max(abs(m) - 0.3 * 0.2, 0.0), m) for m in moved]
-        assert close(ista(features, target, 0.2, 0.3, steps), weight), (
-            f"after {steps} steps of rate 0.3 and penalty 0.2 the weights differ from the same steps by hand: `steps` "
-            "of them, each a gradient step and a threshold, no momentum, no other stop"
-        )
+    for penalty, rate in ((0.2, 0.3), (0.01, 0.002)):
+        for steps in range(1, 4):
+            due = _by_hand(features, target, penalty, rate, steps)
+            assert close(ista(features, target, penalty, rate, steps), due), (
+                f"after {steps} steps of rate {rate} and penalty {penalty} the weights differ from the same by hand: "
+                "`steps` of them, each a gradient step and a threshold, no momentum, no other stop"
+            )
 
 
 def ista_meets_the_optimum(ista):
@@ -170,6 +176,7 @@ ista = Exercise(
         "rate * penalty is": lambda x, y, penalty, rate, steps: _ista(x, y, penalty / rate, rate, steps),
         "at the newest weights": _ista_with(fresh=False),
         "after 2 steps": _with_momentum,
+        "rate 0.002 and penalty": lambda *case: (lambda w: torch.where(w.abs() < 0.01, 0, w))(_ista(*case)),
     },
     alternatives={
         "precomputed products, relu on both sides": _ista_by_products,

@@ -28,6 +28,11 @@ def auc_points_up(auc):
     assert abs(auc(label, score) - 0.75) < EXACT, "4 scores without ties: 3 of the 4 pairs are in order, so 0.75"
 
 
+def auc_may_be_below_one_half(auc):
+    got = float(auc(torch.tensor([1, 1, 0, 0]), torch.tensor([0.1, 0.4, 0.35, 0.8])))
+    assert abs(got - 0.25) < EXACT, f"1 of 4 pairs in order is 0.25, got {got:.2f}: a ranking may be worse than chance"
+
+
 def auc_is_about_order(auc):
     label, score = _scores(levels=None)
     assert abs(auc(label, score) - auc(label, score.exp() * 1e4)) < EXACT, "exp(score) changed it; use ranks only"
@@ -130,7 +135,7 @@ auc = Exercise(
     id="21.2 auc",
     task="Write auc(label, score): (B,) labels 0 and 1, (B,) scores with ties -> P(random positive above random "
     "negative), a tie counted half, in O(B log B): no loop over pairs and no table of them.",
-    stages=(auc_points_up, auc_is_about_order, auc_shares_ties, auc_stays_small),
+    stages=(auc_points_up, auc_may_be_below_one_half, auc_is_about_order, auc_shares_ties, auc_stays_small),
     reference=_auc,
     mutants={
         "upside down": lambda y, s: _auc(y, -s),
@@ -147,6 +152,7 @@ auc = Exercise(
         ).mean(),
         "in another library": _auc_table_of_numpy,
         "an estimate from drawn pairs": _auc_of_drawn_pairs,
+        "may be worse than chance": lambda y, s: max(_auc(y, s), 1 - _auc(y, s)),
     },
     alternatives={
         "bisection in a sorted list": _auc_by_bisection,

@@ -33,6 +33,10 @@ def ci_draws_as_many(bootstrap_ci):
     assert set(sizes) == {(30, 30)}, f"of 30 examples draw 30, got sets of {sorted(set(sizes))}"
     assert len(sizes) in (20, 21), f"resamples is 20, the metric was called {len(sizes)} times; draw `resamples` times"
     assert min(names) < 30, "every draw holds all 30 examples: draw WITH replacement, or nothing varies"
+    missing = set(range(30)) - {int(each) for draw in draws for each in draw}
+    assert len(draws) < 20 or not missing, (
+        f"example {min(missing, default=0)} comes into none of 20 draws of 30: draw from all"
+    )
     assert len(draws) > 10, f"20 resamples hold {len(draws)} different sets of rows: draw anew for each of them"
     kinds = set()
     _run(
@@ -85,6 +89,11 @@ def ci_uses_the_generator(bootstrap_ci):
             runs.append(_run(bootstrap_ci, _mean, score.long(), score, seed=seed))
     assert runs[0] == runs[1], "two calls with equal generators differ: pass generator= to torch.randint"
     assert runs[1] != runs[2], "another generator gave the same interval: draw from the one that was passed"
+    shared = torch.Generator().manual_seed(0)
+    both = [bootstrap_ci(_mean, score.long(), score, 50, 0.9, shared) for _ in range(2)]
+    assert tuple(map(float, both[0])) != tuple(map(float, both[1])), (
+        "two calls in a row with one generator gave one interval: draw from it, do not make another from its seed"
+    )
 
 
 def _ci(metric, label, score, resamples, level, generator, *, tails=2, draw=None):
@@ -186,6 +195,12 @@ bootstrap_ci = Exercise(
         "starts between two scores": lambda *a: (lambda low, high: (low - 0.05 * (high - low), high))(*_ci(*a)),
         "draw anew for each of them": lambda m, y, s, r, c, g: _ci(
             m, y, s, r, c, g, draw=lambda n: torch.arange(n) // 2
+        ),
+        "do not make another from its seed": lambda m, y, s, r, c, g: _ci(
+            m, y, s, r, c, torch.Generator().manual_seed(g.initial_seed())
+        ),
+        "comes into none of 20 draws": lambda m, y, s, r, c, g: _ci(
+            m, y, s, r, c, g, draw=lambda n: torch.randint(n - 1, (n,), generator=g)
         ),
     },
     alternatives={
