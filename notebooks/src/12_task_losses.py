@@ -948,7 +948,7 @@ r"""
 *Balanced recall during training.* Read it in this order.
 
 - **Look when the networks fit.** Early in training the order is another one: a plain network that has not learned diamonds yet has nothing that could be shifted. A verdict at 100 steps would be a verdict about speed.
-- **Fitted, every network knows its own rows** (C12.22). What differs is where it puts *new* ones. Plain training finds few new diamonds, weights a few more; both adjustments find many without losing the other shapes.
+- **Fitted, every network knows nearly all of its own rows** (C12.22). What differs is where it puts *new* ones. Plain training finds few new diamonds, weights a few more; both adjustments find many without losing the other shapes.
 - **Which adjustment?** In the loss or after: no stable order here. Over these and five other seeds each was ahead sometimes. "After" needs no second run and can be changed tomorrow.
 - **The price**: at the natural frequencies either one costs from nothing to a few points. Say which measure you are paid for before you pick.
 - **Calibrated logits are not needed for this.** These networks are sure of everything. They are needed when you read a probability, or set $\tau$ from theory instead of on validation data.
@@ -1095,7 +1095,7 @@ def find_shares(z, old):
 
 # %% [markdown]
 r"""
-Four cases: as promised; the class itself changed (positives became milder, half of their 1.5); the model was trained with weight 19; and that model after $\log 19$ was taken off.
+Posts are 4,000 points with five features; positives lie 1.5 further along the first. Four cases: as promised; the class itself changed (positives became milder, 0.75 instead of 1.5); the model was trained with weight 19; and that model after $\log 19$ was taken off.
 """
 
 # %%
@@ -1183,7 +1183,7 @@ random sample every week.
 
 ## 12.8 Wrong answers people give
 
-Say for each whether it is true, before you read on.
+Say for each *why* it is wrong, before you read on.
 
 > **"Softmax loss and cross-entropy are two losses: softmax first, then cross-entropy on top."**
 
