@@ -35,7 +35,7 @@ FLAGS = [
 ]
 SECONDS = 1000  # playwright counts milliseconds
 PATIENCE = 60  # seconds for anything the page does
-LESSON_PATIENCE = 300  # seconds for all cells of lesson 07, which takes under 40 on an idle core
+LESSON_PATIENCE = 600  # seconds for all cells of lesson 07, which takes about 50 on an idle core
 REDRAW_LIMIT = 2.0  # seconds from the key press to the new picture in the browser; the drawing's own share is 0.2
 
 pytestmark = [

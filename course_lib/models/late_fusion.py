@@ -6,7 +6,8 @@
 For two modalities, two classes and equal weights both choose the same class, p₁ + p₂ > 1 being the same as log-odds
 that add up to more than 0; with more modalities, more classes or other weights they part.
 
-Either only adds up evidence for each class: no label that depends on a combination, such as XOR, can come out. In
+Either only adds up evidence for each class: no label that depends on a combination, such as XOR, can come out. That is
+a limit of the rule, not of the place: a hidden layer on logits that are trained together learns XOR, see lesson 07. In
 exchange a modality may be missing, be trained elsewhere, or be calibrated alone. No parameters; M K multiply-adds.
 
 Axis letters are those of course_lib/__init__.py; M counts modalities.
@@ -39,7 +40,7 @@ def fuse_logits(
     (the product of experts of Hinton, 2002, "Training products of experts by minimizing contrastive divergence").
     prior: how frequent each class is, positive and summing to 1; None means equally. Every expert has counted it once,
     so all counts but one are taken off; with weights of 1 this is Bayes' rule for modalities independent given the
-    class.
+    class. Where they are not, it is no probability: for AND of two fair bits, both 1, it says 0.75 instead of 1.
     logits: finite; log-probabilities are logits too.
     """
     stacked = _stack_predictions(logits)
