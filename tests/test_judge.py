@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -64,6 +65,9 @@ def test_an_argument_that_the_task_tells_to_change_may_change():
         (torch.zeros(2, 3), lambda x: x.t_()),
         (torch.tensor([1, 2]), lambda x: x.add_(1)),
         (torch.tensor([torch.nan, 1.0]), lambda x: x.nan_to_num_()),
+        (np.array([1.0, np.nan]), lambda x: x.fill(2)),
+        (np.array(["b", "a"]), lambda x: x.sort()),
+        (nn.Parameter(torch.ones(2)), lambda x: x.data.zero_()),
         (nn.Linear(2, 2), lambda x: x.weight.data.zero_()),
         (nn.Linear(2, 2), lambda x: x.requires_grad_(False)),
         (nn.Dropout(), lambda x: x.eval()),

@@ -58,7 +58,7 @@ def test_imports_point_one_way(path):
 def test_modules_are_small_nouns(path):
     assert path.stem not in {"utils", "common", "helpers"}
     lines = path.read_text(encoding="utf-8").splitlines()
-    # a lesson's exercises stay together: each has stages, mutants and hints
+    # an exercise stays together: stages, reference, mutants, alternatives, hints
     limit = 550 if room(path) == "exercises" else 250
     assert len(lines) <= limit, f"{len(lines)} lines: split by subject"
     assert ast.get_docstring(ast.parse("\n".join(lines))), "a module opens with its story"

@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 
 class Witness:
-    """Calls `answer` with copies of tensors, lists, tuples, dicts and sets; everything else goes through as it is."""
+    """Calls `answer` with copies of tensors, arrays, lists, tuples, dicts and sets.
+
+    Everything else goes through as it is; modules and parameters are compared with what they were.
+    """
 
     def __init__(self, answer: Callable, names: tuple[str, ...] = (), mutates: tuple[str, ...] = ()) -> None:
         """names: of the arguments, in order; mutates: those that the task tells to change."""
@@ -48,6 +52,8 @@ class Witness:
 def _copy(value: Any) -> Any:
     if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
         return value.clone()  # gradients still flow to the original
+    if isinstance(value, np.ndarray):
+        return value.copy()
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return type(value)(*map(_copy, value))
     if type(value) in (list, tuple, set):
@@ -58,7 +64,9 @@ def _copy(value: Any) -> Any:
 
 
 def _state(value: Any) -> Any:
-    """What is remembered of a module, which goes through as it is: an optimiser holds on to its parameters."""
+    """What is remembered of things that go through as they are: an optimiser holds on to a module's parameters."""
+    if isinstance(value, nn.Parameter):
+        return value.detach().clone()
     if not isinstance(value, nn.Module):
         return None
     trained = {name: each.requires_grad for name, each in value.named_parameters()}
@@ -70,6 +78,8 @@ def _equal(now: Any, before: Any) -> bool:
         now, before = now.detach(), before.detach()
         same = now.shape == before.shape and now.dtype == before.dtype
         return same and bool(((now == before) | ((now != now) & (before != before))).all())
+    if isinstance(now, np.ndarray):
+        return now.dtype == before.dtype and bool(np.array_equal(now, before, equal_nan=now.dtype.kind in "fc"))
     if isinstance(now, list | tuple):
         return len(now) == len(before) and all(map(_equal, now, before))
     if isinstance(now, dict):

@@ -1,5 +1,6 @@
 """Exercise 02.3: the lag between two streams."""
 
+import functools
 import statistics
 
 import numpy as np
@@ -62,6 +63,7 @@ def offset_does_not_wrap(find_offset):
 WORLDS, SHORT = 200, 8
 
 
+@functools.cache
 def _worlds():
     """Short noisy pairs, half of them with a loud end, half with a level that drifts, and the right lag of each.
 

@@ -13,18 +13,14 @@ GROUPS = [_SORTED[37 * row % 100] for row in range(100)]
 """The rows of a group do not stand together."""
 
 
-class _Name(str):
-    """A name with another hash in every run of Python, as strings have it."""
-
-    run = 0
-
-    def __hash__(self):
-        return hash((self.run, str(self)))
-
-
 def _in_run(number):
-    names = [type("_Name", (_Name,), {"run": number})(group) for group in GROUPS]
-    return names
+    """The names with the hashes of another run of Python, which gives strings other ones each time."""
+
+    class Name(str):
+        def __hash__(self):
+            return hash((number, str(self)))
+
+    return [Name(group) for group in GROUPS]
 
 
 def _rows(part):
