@@ -834,13 +834,13 @@ show(
 clean = {name: torch.tensor(values) for name, values in tested["as trained"].items()}
 best_single = torch.maximum(clean["image alone"], clean["sound alone"])
 fused_names = [name for name in clean if "alone" not in name]
-gain = {name: (clean[name] - best_single).min().item() for name in fused_names}
+gain = {name: (clean[name] - best_single).mean().item() for name in fused_names}
 claim(
     "C07.9",
-    "Seen and heard beats the better single modality by over 4 points in each of seven ways to "
-    "fuse, the gate included once its learning rate is tuned (5 seeds)",
-    min(gain.values()) > 0.04,
-    measured=", ".join(f"{name} at least {value:.3f}" for name, value in gain.items()),
+    "Seen and heard beats the better single modality by over 5 points in each of seven ways to "
+    "fuse, the gate included once its learning rate is tuned (mean of 5 seeds)",
+    min(gain.values()) > 0.05,
+    measured=", ".join(f"{name} {value:.3f}" for name, value in gain.items()),
 )
 TOGETHER = ("sum", "concat", "product", "gate", "low rank, R = 4")
 late, average = clean["late: add log p"], clean["late: average p"]
