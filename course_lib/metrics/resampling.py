@@ -52,7 +52,8 @@ def bootstrap_interval(
     cluster: draw whole clusters instead of rows.
 
     The bootstrap is Efron's (1979), doi:10.1214/aos/1176344552. Percentiles cannot leave what the sample holds: a share
-    of 1 gets the interval (1, 1), where n hits without a miss allow a miss rate up to about 3 / n.
+    of 1 gets the interval (1, 1), where n hits without a miss allow a miss rate up to about 3 / n. For the same reason
+    the interval of an AUC near 1 from few positives covers the truth less often than `level` says.
 
     A drawn set with one class only, where an AUC is undefined, is left out; if that is more than a twentieth, or
     `metric` fails on the data themselves, a ValueError says so.
