@@ -7,7 +7,9 @@ Each drop takes the probability `p` of dropping and divides what is kept by 1 - 
 masks is the value that eval mode uses. That holds for the dropped tensor itself and for anything linear after it, not
 through a ReLU or a softmax.
 
-Randomness comes from `generator`; None takes PyTorch's global one. Axis letters are those of course_lib/__init__.py.
+Randomness comes from `generator`; None takes PyTorch's global one. Data-parallel processes need different generators,
+devices that hold copies of one activation (tensor parallelism) need the same.
+Axis letters are those of course_lib/__init__.py.
 """
 
 from collections.abc import Sequence
@@ -42,7 +44,8 @@ class DropConnectLinear(nn.Linear):
 
     M_b is drawn anew in every training step, per example or once for the batch. What is stored, trained and used in
     eval mode is the dense W, so the layer has exactly the parameters of nn.Linear. Cost of a step: D_in D_out random
-    numbers per example (dropout: D_in), and B matrices in memory; `per_example=False` draws one.
+    numbers per example (dropout: D_in), and B matrices in memory; `per_example=False` draws one for the batch, as
+    AWD-LSTM does for its recurrent weights (Merity et al., 2017, arXiv:1708.02182).
 
     Wan et al. (2013), "Regularization of Neural Networks using DropConnect", ICML. Simplified: the bias is never
     dropped, and eval mode uses the mean weights where the paper samples activations from a matched Gaussian.
