@@ -205,7 +205,7 @@ A loud bug costs minutes. The rest of this lesson is about the quiet ones.
 
 Examples are pairs (prompt ids, answer ids). Make `ids`, `labels` and `mask`, each `(B, T)`: bos, prompt, answer, eos, padding on the
 right. `labels` holds each answer's ids and its eos at their own places (the loss shifts them) and −100 everywhere else; the mask is
-True at real tokens. `pad` may be the same number as `eos`.
+True at real tokens. `pad` may be the same number as `eos`, and a prompt may be empty.
 """
 
 

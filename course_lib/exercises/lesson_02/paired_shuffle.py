@@ -60,6 +60,19 @@ def shuffle_follows_the_seed(paired_shuffle):
     assert first != other, "two seeds gave one order; epochs would all look alike"
 
 
+def shuffle_is_fair(paired_shuffle):
+    orders = [_numbers(*paired_shuffle(*_pairs(), seed))[0] for seed in range(60)]
+    places = {order.index(0) for order in orders}
+    assert min(places) < 15 and max(places) > 24 and len(places) > 20, (
+        f"over 60 seeds image 0 comes to {len(places)} places, {min(places)} to {max(places)}; any of 40 may be its"
+    )
+    after = {order[(order.index(0) + 1) % 40] for order in orders}
+    assert len(after) > 20, (
+        f"over 60 seeds only {len(after)} images ever follow image 0: each seed draws an order of its own, it does not "
+        "turn one or pick from a few"
+    )
+
+
 def shuffle_refuses_a_torn_set(paired_shuffle):
     images, texts = _pairs()
     for count_images, count_texts in ((40, 39), (39, 40), (40, 1)):
@@ -123,6 +136,15 @@ def _shuffle_by_dict(images, texts, seed):
     return torch.stack([image_of[text] for text in order]), order
 
 
+def _shuffle_halves(images, texts, seed):
+    """Shuffles each half and swaps the two."""
+    if len(images) != len(texts):
+        raise ValueError("not pairs")
+    order = torch.randperm(len(texts) // 2, generator=torch.Generator().manual_seed(seed))
+    order = torch.cat([order + len(texts) // 2, order, torch.arange(len(texts) // 2 * 2, len(texts))])
+    return images[order], [texts[row] for row in order.tolist()]
+
+
 def _shuffle_asserts(images, texts, seed):
     assert len(images) == len(texts)
     return _paired_shuffle(images, texts, seed)
@@ -150,12 +172,13 @@ def _shuffle_by_keys(images, texts, seed):
 paired_shuffle = Exercise(
     id="02.4 paired_shuffle",
     task="Write paired_shuffle(images, texts, seed): a tensor (B, ...) and a list of B texts -> both in one new "
-    "order. Every image keeps its text, the seed decides, the input stays as it was; unequal counts: ValueError.",
+    "random order. Every image keeps its text, the seed decides, the input stays; unequal counts: ValueError.",
     stages=(
         shuffle_loses_nothing,
         shuffle_keeps_pairs,
         shuffle_shuffles,
         shuffle_follows_the_seed,
+        shuffle_is_fair,
         shuffle_refuses_a_torn_set,
     ),
     reference=_paired_shuffle,
@@ -187,6 +210,10 @@ paired_shuffle = Exercise(
             images.roll(seed + 1, 0),
             texts[-seed - 1 :] + texts[: -seed - 1],
         )[1:],
+        "any of 40 may be its": _shuffle_halves,
+        "it does not turn one": lambda images, texts, seed: (
+            lambda shuffled, read: (shuffled.roll(seed, 0), read[-seed % 40 :] + read[: -seed % 40])
+        )(*_paired_shuffle(images, texts, 0)),
     },
     alternatives={
         "shuffle a list of pairs": _shuffle_pairs,

@@ -41,14 +41,14 @@ def fuse_takes_any_widths(fuse):
 
 
 def fuse_has_values(fuse):
-    image, text = torch.tensor([[2.0, -1.0, -5.0]]), torch.tensor([[4.0, 3.0, -2.0]])
+    image, text = torch.tensor([[2.5, -1.0, -5.0]]), torch.tensor([[4.0, 3.5, -2.0]])
     expected = {
-        "sum": [6.0, 2.0, -7.0],
-        "mean": [3.0, 1.0, -3.5],
-        "product": [8.0, -3.0, 10.0],
-        "max": [4.0, 3.0, -2.0],
-        "concat": [2.0, -1.0, -5.0, 4.0, 3.0, -2.0],
-        "outer": [8.0, 6.0, -4.0, -4.0, -3.0, 2.0, -20.0, -15.0, 10.0],
+        "sum": [6.5, 2.5, -7.0],
+        "mean": [3.25, 1.25, -3.5],
+        "product": [10.0, -3.5, 10.0],
+        "max": [4.0, 3.5, -2.0],
+        "concat": [2.5, -1.0, -5.0, 4.0, 3.5, -2.0],
+        "outer": [10.0, 8.75, -5.0, -4.0, -3.5, 2.0, -20.0, -17.5, 10.0],
     }
     advice = {
         "mean": "divide by the number of modalities",

@@ -17,6 +17,8 @@ def path_keeps_any_shape(drop_path):
     for shape in ((7,), (7, 5), (7, 5, 3), (7, 4, 3, 2)):
         got = tuple(drop_path(numbers(*shape), 0.5, True, coins()).shape)
         assert got == shape, f"{shape} became {got}: the coins need shape (B, 1, ...) with as many axes as the branch"
+        fallen = [(drop_path(numbers(*shape), 0.5, True, coins(seed)) == 0).any().item() for seed in range(20)]
+        assert any(fallen), f"with shape {shape} and p = 0.5 nothing was dropped in 20 calls"
 
 
 def path_drops_whole_examples(drop_path):
@@ -143,6 +145,9 @@ drop_path = Exercise(
         ),
         "zeros, not 0 / 0": lambda branch, p, train, generator: (
             branch * (torch.rand(_rows(branch), generator=generator) >= p) / (1 - p) if train else branch
+        ),
+        "nothing was dropped in 20 calls": lambda branch, p, train, generator: _drop_path(
+            branch, p, train and branch.dim() > 1, generator
         ),
     },
     alternatives={

@@ -46,7 +46,8 @@ def collate_keeps_the_input(collate):
 
 def collate_marks_what_is_real(collate):
     for pad in (0, _END):  # many tokenizers have no pad token, and EOS takes its place
-        _, _, mask = _collated(collate, pad)
+        ids, _, mask = _collated(collate, pad)
+        assert ids[2].tolist() == [1, 9, 3, 2] + [pad] * 5, f"with pad = {pad} a row is not filled up with it"
         assert mask.sum(dim=1).tolist() == [7, 9, 4], (
             "with pad = EOS, as many tokenizers have it, real tokens are lost from the mask: go by the lengths, not "
             "by `ids != pad`"
@@ -64,6 +65,10 @@ def collate_learns_answers_only(collate):
         assert torch.equal(labels[counted], ids[counted]), (
             "a label is the id at its own place; the loss shifts, not you"
         )
+    ids, labels, _ = collate([([], [4, 5]), ([6], [7])], 1, 2, 0)
+    assert (ids.tolist(), labels[0].tolist()) == ([[1, 4, 5, 2], [1, 6, 7, 2]], [IGNORE, 4, 5, 2]), (
+        "an example without a prompt is bos, answer, eos"
+    )
     ids, labels, mask = collate([([4, 5], [0, 6, 0])], 9, 8, 0)
     due = [[9, 4, 5, 0, 6, 0, 8]], [[IGNORE, IGNORE, IGNORE, 0, 6, 0, 8]], [[True] * 7]
     assert (ids.tolist(), labels.tolist(), mask.tolist()) == due, (
@@ -136,7 +141,7 @@ collate = Exercise(
     id="31.1 collate",
     task="Write collate(examples, bos, eos, pad): a list of (prompt ids, answer ids) to ids, labels and mask, each "
     "(B, T). A row is bos, prompt, answer, eos, then pad on the right. Labels are the ids of answer and eos, -100 "
-    "elsewhere; mask is True at real tokens. pad may be the same number as eos.",
+    "elsewhere; mask is True at real tokens. pad may be the same number as eos, and a prompt may be empty.",
     stages=(collate_has_shapes, collate_keeps_the_input, collate_marks_what_is_real, collate_learns_answers_only),
     reference=_collate,
     mutants={
@@ -164,6 +169,12 @@ collate = Exercise(
         "its position does": lambda examples, bos, eos, pad: (
             lambda ids, labels, mask: (ids, labels.masked_fill((ids == pad) & (ids != eos), IGNORE), mask)
         )(*_collate(examples, bos, eos, pad)),
+        "is not filled up with it": lambda examples, bos, eos, pad: (
+            lambda ids, labels, mask: (ids.masked_fill(~mask & (pad == eos), 0), labels, mask)
+        )(*_collate(examples, bos, eos, pad)),
+        "an example without a prompt": lambda examples, bos, eos, pad: _collate(
+            [(prompt or [pad], answer) for prompt, answer in examples], bos, eos, pad
+        ),
     },
     alternatives={
         "three lists, filled up": _collate_by_lists,
