@@ -58,8 +58,9 @@ def make_instructions(
     split: str = "train",
     size: int = 16,
     length: int | None = None,
+    together: float = 0.0,
 ) -> Instructions:
-    """Draw `count` scenes and ask about each; seed, objects, split and size as in `make_scenes`.
+    """Draw `count` scenes and ask about each; seed, objects, split, size and together as in `make_scenes`.
 
     kinds: "caption" asks each scene for a description. Of the question kinds named, each scene is asked up to
         `questions` of those it allows, drawn by the seed.
@@ -69,7 +70,7 @@ def make_instructions(
     if unknown or len(kinds) == 0:
         raise ValueError(f"kinds {unknown or kinds} does not fit; choose some of {KINDS}")
     refuse.outside(0, math.inf, questions=questions)
-    drawn = make_scenes(count, seed=seed, objects=objects, split=split, size=size)
+    drawn = make_scenes(count, seed=seed, objects=objects, split=split, size=size, together=together)
     generator = torch.Generator().manual_seed(seed)
     rows, prompts, answers, asked = [], [], [], []
     for row, (caption, every) in enumerate(zip(drawn.captions, drawn.questions, strict=True)):

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float32, Int, UInt8
 from torch import Tensor
 
 from course_lib.data.scene_language import Question, ask, caption, caption_zh
-from course_lib.data.shapes import COLOURS, HELD_OUT, PAIRS, SEEN, SHAPES, SIZES, Scene, SceneObject, side_of, stencil
+from course_lib.data.shapes import COLOURS, HELD_OUT, PAIRS, PARTNER, SEEN, SHAPES, SIZES, Scene, SceneObject, side_of, stencil
 
 SPLITS = ("train", "test")
 _CELLS = 4
@@ -43,6 +43,7 @@ def make_scenes(
     objects: tuple[int, int] = (1, 4),
     split: str = "train",
     noise: float = 0.0,
+    together: float = 0.0,
 ) -> Scenes:
     """Draw `count` random scenes; the same arguments give the same bytes on every machine.
 
@@ -54,11 +55,15 @@ def make_scenes(
         and the others are drawn from all pairs. To measure without that gap, draw "train" with another seed.
     noise: standard deviation of Gaussian noise added to each value, in units of the full range; the sum is clipped to
         [0, 1] and rounded to 1/255 like a camera's. Masks, captions and answers stay those of the clean image.
+    together: chance that the second object is the PARTNER of the first, and the fourth that of the third, as a fork lies
+        beside a knife; at 0 what stands beside what is left to chance. Each pair is as frequent as before. Only "train".
     """
     _check(count, size, objects, split, noise)
+    if not 0 <= together <= 1 or (together > 0 and split != "train"):
+        raise ValueError(f"together {together} in split {split!r} does not fit; give 0 to 1, and above 0 only in 'train'")
     # RandomState: NumPy froze its streams (NEP 19), while default_rng may change between versions.
     random = np.random.RandomState(seed)
-    scenes = _draw(random, count, size, objects, split)
+    scenes = _draw(random, count, size, objects, split, together)
     questions = [ask(scene, random, split) for scene in scenes]
     levels, masks = _render(scenes, size, most=objects[1])
     if noise > 0:
@@ -74,7 +79,9 @@ def make_scenes(
     )
 
 
-def _draw(random: np.random.RandomState, count: int, size: int, objects: tuple[int, int], split: str) -> list[Scene]:
+def _draw(
+    random: np.random.RandomState, count: int, size: int, objects: tuple[int, int], split: str, together: float
+) -> list[Scene]:
     """Draw what stands where. Only doubles are drawn: integer draws depend on the platform's width of a C long."""
     low, high = objects
     numbers = _integers(random, high - low + 1, (count,)) + low
@@ -82,6 +89,8 @@ def _draw(random: np.random.RandomState, count: int, size: int, objects: tuple[i
     pairs = _draw_pairs(random, numbers, split)
     large = _integers(random, len(SIZES), (count, _CELLS))
     jitter = random.random_sample((count, _CELLS, 2))
+    if together > 0:  # drawn last, so that nothing else moves
+        _bring_together(pairs, random.random_sample((count, _CELLS // 2)) < together)
     scenes = []
     for number, *drawn in zip(numbers, pairs, large, cells, jitter, strict=True):
         placed = [_place(pair, SIZES[k], int(cell), move, size) for pair, k, cell, move in zip(*drawn, strict=True)]
@@ -102,6 +111,12 @@ def _draw_pairs(
         for row, slot, pair in zip(pairs, slots, forced, strict=True):
             row[slot] = HELD_OUT[pair]
     return pairs
+
+
+def _bring_together(pairs: list[list[tuple[str, str]]], meet: Bool[np.ndarray, "B couples"]) -> None:
+    for row, couples in zip(pairs, meet, strict=True):
+        for couple in couples.nonzero()[0]:
+            row[2 * couple + 1] = PARTNER[row[2 * couple]]
 
 
 def _integers(random: np.random.RandomState, below: int, shape: tuple[int, ...]) -> Int[np.ndarray, "..."]:

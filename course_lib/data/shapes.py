@@ -26,6 +26,8 @@ PAIRS = tuple((colour, shape) for colour in COLOURS for shape in SHAPES)
 HELD_OUT = tuple(zip(COLOURS, SHAPES, strict=True))
 """The pairs that never appear in training: one per colour and one per shape, so each word alone is well known."""
 SEEN = tuple(pair for pair in PAIRS if pair not in HELD_OUT)
+PARTNER = dict(zip(SEEN, SEEN[len(SEEN) // 2 :] + SEEN[: len(SEEN) // 2], strict=True))
+"""Each seen pair's partner, and the partner's partner is the pair: `make_scenes(..., together=...)` lets them meet."""
 
 
 @dataclass(frozen=True)
