@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from course_lib.data.scenes import make_scenes
-from course_lib.data.shapes import COLOURS, HELD_OUT, PAIRS, SEEN, SHAPES
+from course_lib.data.shapes import COLOURS, HELD_OUT, PAIRS, PARTNER, SEEN, SHAPES
 
 
 class Seen(NamedTuple):
@@ -220,6 +220,24 @@ def test_the_same_seed_gives_the_same_bytes_on_every_machine(arguments, expected
     assert fingerprint(make_scenes(64, **arguments)) == expected
 
 
+def test_partners_stand_together_as_often_as_asked_and_no_pair_is_rarer():
+    apart, beside = (make_scenes(2000, seed=3, objects=(2, 2), together=together) for together in (0.0, 0.9))
+
+    def meet(batch):
+        return sum(PARTNER[a.pair] == b.pair for a, b in (scene.objects for scene in batch.scenes)) / 2000
+
+    assert meet(apart) < 0.1 and 0.85 < meet(beside) < 0.95
+    counts = Counter(each.pair for scene in beside.scenes for each in scene.objects)
+    assert set(counts) == set(SEEN) and min(counts.values()) > 0.7 * max(counts.values())
+    assert [[a.centre for a in scene.objects] for scene in apart.scenes] == [
+        [a.centre for a in scene.objects] for scene in beside.scenes
+    ], "company changes what stands there, not where"
+
+
+def test_partners_are_mutual_and_share_neither_colour_nor_shape():
+    assert all(PARTNER[PARTNER[pair]] == pair and not set(pair) & set(PARTNER[pair]) for pair in SEEN)
+
+
 def test_another_seed_gives_other_scenes():
     one, other = (make_scenes(64, seed=seed) for seed in (0, 1))
     assert not torch.equal(one.images, other.images)
@@ -236,6 +254,8 @@ def test_drawing_leaves_the_global_generators_alone():
 
 @pytest.mark.parametrize("arguments, message", [
     ({"count": 0}, "count 0 is too small"),
+    ({"together": 1.1}, "together 1.1 in split 'train' does not fit; give 0 to 1"),
+    ({"together": 0.5, "split": "test"}, "above 0 only in 'train'"),
     ({"size": 8}, "size 8 does not fit: a canvas needs a multiple of 8, at least 16; try 16 or 32"),
     ({"size": 20}, "size 20 does not fit"),
     ({"objects": (0, 2)}, r"objects \(0, 2\) does not fit: fewest <= most, within 1 to 4"),

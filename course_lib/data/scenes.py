@@ -12,7 +12,19 @@ from jaxtyping import Bool, Float32, Int, UInt8
 from torch import Tensor
 
 from course_lib.data.scene_language import Question, ask, caption, caption_zh
-from course_lib.data.shapes import COLOURS, HELD_OUT, PAIRS, PARTNER, SEEN, SHAPES, SIZES, Scene, SceneObject, side_of, stencil
+from course_lib.data.shapes import (
+    COLOURS,
+    HELD_OUT,
+    PAIRS,
+    PARTNER,
+    SEEN,
+    SHAPES,
+    SIZES,
+    Scene,
+    SceneObject,
+    side_of,
+    stencil,
+)
 
 SPLITS = ("train", "test")
 _CELLS = 4
@@ -55,12 +67,14 @@ def make_scenes(
         and the others are drawn from all pairs. To measure without that gap, draw "train" with another seed.
     noise: standard deviation of Gaussian noise added to each value, in units of the full range; the sum is clipped to
         [0, 1] and rounded to 1/255 like a camera's. Masks, captions and answers stay those of the clean image.
-    together: chance that the second object is the PARTNER of the first, and the fourth that of the third, as a fork lies
-        beside a knife; at 0 what stands beside what is left to chance. Each pair is as frequent as before. Only "train".
+    together: chance that the second object is the PARTNER of the first, and the fourth that of the third, as a fork
+        lies beside a knife; at 0 company is left to chance. Each pair is as frequent as before. Only in "train".
     """
     _check(count, size, objects, split, noise)
     if not 0 <= together <= 1 or (together > 0 and split != "train"):
-        raise ValueError(f"together {together} in split {split!r} does not fit; give 0 to 1, and above 0 only in 'train'")
+        raise ValueError(
+            f"together {together} in split {split!r} does not fit; give 0 to 1, and above 0 only in 'train'"
+        )
     # RandomState: NumPy froze its streams (NEP 19), while default_rng may change between versions.
     random = np.random.RandomState(seed)
     scenes = _draw(random, count, size, objects, split, together)

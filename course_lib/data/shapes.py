@@ -27,7 +27,7 @@ HELD_OUT = tuple(zip(COLOURS, SHAPES, strict=True))
 """The pairs that never appear in training: one per colour and one per shape, so each word alone is well known."""
 SEEN = tuple(pair for pair in PAIRS if pair not in HELD_OUT)
 PARTNER = dict(zip(SEEN, SEEN[len(SEEN) // 2 :] + SEEN[: len(SEEN) // 2], strict=True))
-"""Each seen pair's partner, and the partner's partner is the pair: `make_scenes(..., together=...)` lets them meet."""
+"""Each seen pair's partner, of another colour and shape, and the other way round: `make_scenes(..., together=...)`."""
 
 
 @dataclass(frozen=True)

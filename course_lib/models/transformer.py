@@ -123,7 +123,7 @@ class PatchEncoder(nn.Module):
 
     @refuse.misfit
     def tokens(self, images: Float[Tensor, "B channels side side"]) -> Float[Tensor, "B P D"]:
-        """Patch vectors after the last block, without a norm: what LLaVA's projector reads."""
+        """Patch vectors after the last block, without a norm. (LLaVA's projector reads CLIP's last block but one.)"""
         x = self.patches(images).flatten(2).transpose(1, 2) + self.positions
         for block in self.blocks:
             x = block(x)

@@ -5,8 +5,9 @@
     ... --write recipe_tiny                                      anew for one part of the record: one of PARTS
     python tests/benchmarks/vlm.py --device cuda --size base     a GPU run of `course train vlm`: vlm_cuda_base.json
 
---write takes about 9 minutes of CPU: three seeds from nothing, the stages of one seed, the recipe "tiny". Times are CPU
-seconds on one thread; figures are means over three seeds with the smallest and the largest beside them. The checkpoints
+--write takes about 15 minutes of CPU: three seeds from nothing, the projector alone for longer, scenes whose objects
+keep company, the stages of one seed, the recipe "tiny". Times are CPU seconds on one thread; figures are means over
+three seeds with the smallest and the largest beside them. The checkpoints
 themselves are made by tests/test_vlm_checkpoints.py.
 """
 
@@ -21,14 +22,15 @@ from statistics import mean
 
 import torch
 
-from course_lib.data.instructions import KINDS, make_instructions, present
-from course_lib.data.shapes import PAIRS, SEEN
+from course_lib.data.instructions import KINDS, make_instructions, mentioned, present
+from course_lib.data.shapes import PAIRS, PARTNER, SEEN
+from course_lib.metrics.hallucination import pope_probes
 from course_lib.training import vlm as stages
 from course_lib.training.device import pick_device
 from course_lib.training.loop import fit
 from course_lib.training.vlm import SCRATCH, load_vlm, train_vlm, training_data
 from course_lib.training.vlm_recipe import SIZES, said_exactly, vlm
-from course_lib.training.vlm_scores import accuracy_by_kind, score_model
+from course_lib.training.vlm_scores import accuracy_by_kind, answer_probes, say, score_captions, score_model
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDED = ROOT / "datasets" / "recorded"
@@ -108,6 +110,67 @@ def from_nothing():
     return found
 
 
+def equal_steps():
+    """Exact match of the projector alone with as many steps as projector and decoder had, beside the stages."""
+    captions, _, _ = training_data()
+    data, longer = new_scenes("train"), []
+    for seed in SEEDS:
+        model = load_vlm("start", seed)
+        stages.train_part(model, captions, stages.PROJECTOR._replace(steps=2000), model.projector)
+        longer.append({"exact_match": exactly(model, data)})
+        print(f"projector alone, 2000 steps, seed {seed}: {longer[-1]}", flush=True)
+    staged = {stage: [{"exact_match": exactly(load_vlm(stage, s), data)} for s in SEEDS] for stage in STAGED}
+    return {
+        "exact_match": {
+            STAGED["projector"]: summary(staged["projector"])["exact_match"],
+            "projector, 2000 steps": summary(longer)["exact_match"],
+            STAGED["decoder"]: summary(staged["decoder"])["exact_match"],
+        }
+    }
+
+
+STAGED = {"projector": "projector, 500 steps", "decoder": "projector, 500, then with the decoder, 1500"}
+
+
+def exactly(model, data):
+    return score_captions(say(model, data.images, data.prompts), data)["exact_match"]
+
+
+def partners():
+    """Projector and decoder after 1000 steps on scenes whose objects keep company, and on scenes where they do not."""
+    data = new_scenes("train")
+    corpus = [present(scene) for scene in make_instructions(2000, seed=5, together=0.9).drawn.scenes]
+    found = {}
+    for name, together in (("partners together", 0.9), ("no company", 0.0)):
+        mixed, rows = make_instructions(8000, seed=1, kinds=KINDS, questions=2, together=together), []
+        for seed in SEEDS:
+            model = load_vlm("projector", seed)
+            stages.train_part(model, mixed, stages.DECODER._replace(steps=1000), model.projector, model.decoder)
+            rows.append(company(model, data, corpus))
+            print(f"{name}, seed {seed}: {rows[-1]}", flush=True)
+        found[name] = summary(rows)
+    return found
+
+
+def company(model, data, corpus):
+    """How often it names what is absent, how often that is a partner of something there, and POPE's accuracies."""
+    there = [present(data.drawn.scenes[row]) for row in data.rows]
+    beside = {" ".join(pair): " ".join(partner) for pair, partner in PARTNER.items()}
+    said = say(model, data.images, data.prompts)
+    invented = [
+        beside.get(pair) in shown
+        for text, shown in zip(said, there, strict=True)
+        for pair in mentioned(text)
+        if pair not in shown
+    ]
+    figures = {name: score_captions(said, data)[name] for name in ("exact_match", "chair_i")}
+    figures["partner_share"] = mean(invented)
+    for sampling in ("random", "adversarial"):
+        probes = pope_probes(there, sampling, corpus=corpus)
+        figures[f"pope_{sampling}_accuracy"] = answer_probes(model, data.images, probes).accuracy
+    return figures
+
+
 def stage_seconds():
     """CPU seconds of each stage for one seed."""
     seconds, marks = {}, [time.process_time()]
@@ -159,6 +222,8 @@ def recipe_run(size, device, steps=None):
 PARTS = {
     "caption_case": caption_case,
     "from_nothing": from_nothing,
+    "equal_steps": equal_steps,
+    "partners": partners,
     "stage_cpu_seconds": stage_seconds,
     "recipe_tiny": lambda: recipe_run("tiny", "cpu"),
 }
