@@ -308,7 +308,7 @@ print("spliced         ", tuple(model.splice(few_images, few_ids)[0].shape))
 print("scores          ", tuple(logits.shape))
 
 # %%
-fig, axes = plt.subplots(1, 5, figsize=(9, 2.3), layout="constrained")
+fig, axes = plt.subplots(1, 5, figsize=(7.4, 1.8), layout="constrained")
 for ax, image, answer in zip(axes, few_images, data.answers, strict=False):
     ax.imshow(image.permute(1, 2, 0))
     ax.set_title(answer.replace(" and ", "\nand "), fontsize=8)
@@ -400,7 +400,7 @@ for seed in SEEDS:
 print(words, "words to learn")
 
 # %% tags=["reveal"]
-fig, ax = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
+fig, ax = plt.subplots(figsize=(4.9, 2.6), layout="constrained")
 ax.plot(curves[False], "-", label="image arrives")
 ax.plot(curves[True], "--", label="image missing")
 ax.axhline(8 * math.log(8) / words, color="grey", linestyle=":", label="8 ln 8 / words")
@@ -566,6 +566,7 @@ for each in gallery.GALLERY:
     trained.append([each.make(seed) for seed in SEEDS])
 first_seed = [runs[0] for runs in trained]
 fig, axes = gallery.draw_gallery(first_seed)
+fig.set_size_inches(6.2, 6.4)
 show(
     fig,
     "Fifteen numbered loss curves: some flat, some noisy, one that ends early.",
@@ -611,7 +612,7 @@ from course_lib.lesson.explore import explore
 
 def draw(curve=13, seed=0):
     """One curve of the gallery with the first thing to check."""
-    fig, ax = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
+    fig, ax = plt.subplots(figsize=(4.9, 2.6), layout="constrained")
     first_check = gallery.GALLERY[curve - 1].first_check
     gallery.draw_curves(trained[curve - 1][seed], ax, f"{curve}. First: {first_check}")
     ax.set(xlabel="step", ylabel="loss")
@@ -867,7 +868,7 @@ the control learns as long from scenes without company. Both are tested on the 3
 # %%
 bet(
     "C31.26",
-    "In a scene of two objects two of the 18 absent pairs are partners of what is there: "
+    "In a scene of two, 2 of the 18 absent pairs are partners of what is there: "
     "chance is 0.11. Which share of what the first one invents are partners?",
     ["about 0.1, as by chance", "about 0.2", "over 0.8"],
 )
@@ -878,29 +879,34 @@ print(f"{'trained on':22s} CHAIR_i  partners  POPE random  adversarial")
 for name, row in recorded["partners"].items():
     print(f"{name:22s}", *(f"{row[measure][0]:8.2f}" for measure in kept))
 
+
 # %% tags=["claim", "reveal"]
+def _lead(row):
+    return row["pope_adversarial_accuracy"][0] - row["pope_random_accuracy"][0]
+
+
 _with, _without = recorded["partners"].values()
 claim(
     "C31.26",
     "Trained where partners stand together, a captioner invents more, and the partner more often, "
-    "than one trained as long without company; POPE's adversarial questions hardly notice it "
-    "(recorded, 3 seeds)",
+    "than one trained as long without company; POPE's adversarial questions, easier than random "
+    "ones without company, are so no longer with it (recorded, 3 seeds)",
     _with["chair_i"][1] > _without["chair_i"][2]
     and _with["partner_share"][1] > max(0.15, _without["partner_share"][2])
     and _with["partner_share"][2] < 0.5
-    and abs(_with["pope_random_accuracy"][0] - _with["pope_adversarial_accuracy"][0])
-    < 0.04,
+    and _lead(_without) > 0.02 > 0.01 > _lead(_with),
     measured=f"partners {_with['partner_share'][1]:.2f} to {_with['partner_share'][2]:.2f} of those "
     f"invented, without company {_without['partner_share'][1]:.2f} to "
-    f"{_without['partner_share'][2]:.2f}; POPE random {_with['pope_random_accuracy'][0]:.2f}, "
-    f"adversarial {_with['pope_adversarial_accuracy'][0]:.2f}",
+    f"{_without['partner_share'][2]:.2f}; adversarial minus random {_lead(_with):.3f} and "
+    f"{_lead(_without):.3f}",
     answer="about 0.2",
 )
 
 # %% [markdown]
 r"""
-So company does leak into captions, and most inventions have another cause. The questions do not show it here: training asked "is there ...?" of near misses too, and that
-teaches to look. On photographs POPE's authors found adversarial questions clearly harder than random ones (source 4).
+So company does leak into captions, and still most inventions have another cause. In the questions it shows as a lead that is lost: a partner shares
+neither colour nor shape with its object, so without company such questions are the easy ones. Training asked "is there ...?" of near misses too, and that
+teaches to look. On photographs adversarial questions are the hardest of POPE (source 4).
 
 **And on combinations it has never seen?** Training showed every colour and every shape, but only 20 of the 25 pairs. In the second test set each
 scene holds at least one of the other five.
@@ -981,7 +987,7 @@ for each in models["all parts"]:
 print(len(two), "scenes of two objects,", len(PLACES), "words each")
 
 # %%
-fig, grid = plt.subplots(3, 4, figsize=(7.0, 5.6), layout="constrained")
+fig, grid = plt.subplots(3, 4, figsize=(6.2, 4.9), layout="constrained")
 for k, axes in enumerate(grid):
     for ax, name in zip(axes, ("colour", "shape", "colour 2", "shape 2"), strict=True):
         word = WORDS.tokens[two_ids[k, first_word + PLACES[name]]]
@@ -1045,7 +1051,7 @@ _orders = {
     "random": None,
 }
 _areas = {}
-fig, ax = plt.subplots(figsize=(5.6, 3.0), layout="constrained")
+fig, ax = plt.subplots(figsize=(4.9, 2.6), layout="constrained")
 for (name, key), style in zip(_orders.items(), ("-", "--", ":"), strict=True):
     _runs = [
         faithfulness.deletion_curve(
