@@ -4,7 +4,7 @@ r"""
 
 You will be able to find the bug that raises no error, and to defend a vision-language model that you trained yourself.
 
-*70 minutes · two hours more for the whole clinic · needs [lesson 09](09_attention.ipynb), [lesson 21](21_prediction_metrics.ipynb) and [lesson 29](29_explaining.ipynb) · under 60 s of CPU*
+*65 minutes · two hours more for the whole clinic · needs [lesson 09](09_attention.ipynb), [lesson 21](21_prediction_metrics.ipynb) and [lesson 29](29_explaining.ipynb) · under 60 s of CPU*
 
 *15 minutes:* [The 60-second answer](#31.10-The-60-second-answer) · [Wrong answers people give](#31.7-Wrong-answers-people-give) · [Card](#31.12-Card)
 
@@ -22,10 +22,10 @@ r"""
 **You will be able to**
 
 1. name the loss a model should have before training, and read a curve against it;
-2. write collation, a training step and generation from memory, and test each with a few lines;
-3. find a silent bug and reject a repair that only hides it;
-4. evaluate a captioner honestly: stages, equal steps, no image, other images, new combinations;
-5. show for each word which object it rests on, and prove it.
+2. write collation, a training step and generation, each with its test;
+3. find a silent bug, and reject a repair that only hides it;
+4. evaluate a captioner honestly;
+5. show which object each word rests on, and prove it.
 
 **Try first.** Two bets, before anything answers them.
 """
@@ -66,8 +66,7 @@ r"""
 decoder, then to the loss or to generation; the shape stands on every arrow. Red circles carry the numbers of the clinic cases that
 break each place.](figures/31_xray.svg)
 
-Every red circle is a clinic case: a program with one bug at that place. The lesson builds this path, breaks it in sixteen places,
-and then asks whether the model that comes out of it looks at the image at all.
+Every red circle is a clinic case: a program with one bug at that place.
 
 ## 31.2 By hand
 
@@ -84,8 +83,8 @@ for place, name in enumerate(names):
 
 # %% [markdown]
 r"""
-The middle column asks for what was just read. A machine that copies its input, and knows no language at all, answers that. Give it
-a score of 10 for the word it has just read and 0 for every other, and compute both losses with a loop.
+The middle column asks for what was just read. A machine that copies its input, and knows no language at all, answers that. Give it a score of 10 for
+the word it has just read and 0 for every other, and compute both losses with a loop.
 """
 
 
@@ -199,16 +198,13 @@ claim(
 
 # %% [markdown]
 r"""
-Many models of `transformers` swallow keywords that they do not know. The loss is then `None`, and the guard `if loss is not None`
-makes the silence complete. The lists and the fifth axis are silent where the slip is made, in the loader, and loud where a model or a
-loss uses them. In the article nothing uses them, because the keyword is swallowed: one silent bug hides two loud ones. A hasty
-`torch.stack(lists)` would silence the third for good: the right ids, transposed.
+Many models of `transformers` swallow keywords that they do not know. The loss is then `None`, and the guard `if loss is not None` makes the silence
+complete. The lists and the fifth axis are silent where the slip is made, in the loader, and loud where a model or a loss uses them. In the article
+nothing uses them, because the keyword is swallowed: one silent bug hides two loud ones. A hasty `torch.stack(lists)` would silence the third for
+good: the right ids, transposed.
 
-The tests are: does the class exist, is the loss a number, is the batch of captions (2, 3), do images have four axes, does a copying
-machine score badly.
-
-A second article fuses text and image by concatenating their raw tensors, sends text through a ResNet, and an image twice. Which of these run? (The folded
-cell tries them on the *meta* device, where tensors have shapes and no numbers, so a ResNet-50 costs nothing.)
+A second article fuses text and image by concatenating their raw tensors, sends text through a ResNet, and an image twice. Which of these run? (The
+folded cell tries them on the *meta* device, where tensors have shapes and no numbers, so a ResNet-50 costs nothing.)
 """
 
 # %% tags=["claim"]
@@ -238,9 +234,10 @@ A loud bug costs minutes. The rest of this lesson is about the quiet ones.
 
 ### Exercise 31.1 · collate ●●○ 12 minutes
 
-Examples are pairs (prompt ids, answer ids), lists of whole numbers. Return a tuple of three tensors `ids`, `labels` and `mask`, each `(B, T)`, $T$ the longest example: bos, prompt,
-answer, eos, then padding on the right. `ids` and `labels` are int64, `mask` is boolean, True at real tokens. `labels` holds each answer's ids and its eos at their own places (the loss
-shifts them) and −100 everywhere else. `pad` may be the same number as `eos`, and a prompt may hold it, so go by lengths. Leave the examples as they are.
+Examples are pairs (prompt ids, answer ids), lists of whole numbers. Return a tuple of three tensors `ids`, `labels` and `mask`, each `(B, T)`, $T$
+the longest example: bos, prompt, answer, eos, then padding on the right. `ids` and `labels` are int64, `mask` is boolean, True at real tokens.
+`labels` holds each answer's ids and its eos at their own places (the loss shifts them) and −100 everywhere else. `pad` may be the same number as
+`eos`, and a prompt may hold it, so go by lengths. Leave the examples as they are.
 """
 
 
@@ -263,8 +260,8 @@ The loss is a mean over the counted words of all answers of a batch,
 
 $$L = -\frac{1}{N} \sum_{(b,\,t)} \log p_\theta\big(w_{b,t+1} \mid \text{image}_b,\ w_{b,1}, \ldots, w_{b,t}\big),$$
 
-where the sum runs over the $N$ places whose next word belongs to an answer, its `<eos>` included; $b$ counts the rows of the batch,
-$t$ the places, $\theta$ stands for all weights. With a vocabulary of $V$ words, **losses that you should know before you train**, in nats per word:
+where the sum runs over the $N$ places whose next word belongs to an answer, its `<eos>` included; $b$ counts the rows of the batch, $t$ the places,
+$\theta$ stands for all weights. With a vocabulary of $V$ words, **losses that you should know before you train**, in nats per word:
 
 | situation | loss | a curve that stops there means |
 | --- | --- | --- |
@@ -274,23 +271,15 @@ $t$ the places, $\theta$ stands for all weights. With a vocabulary of $V$ words,
 | $n$ captions by heart, image missing | $n \ln n\,/\,N$ | the image does not arrive |
 | a share $r$ of the labels drawn anew from $K$ classes | $-q \ln q - (1-q) \ln \frac{1-q}{K-1}$ with $q = 1 - r + r/K$ | the floor is in the data |
 
-Where does the third come from? The second softmax sees probabilities, so its largest score is 1 and the others are 0. The right word then
-gets $e^1/(e^1 + (V-1)\,e^0)$, and minus its logarithm is $\ln(e + V - 1) - 1$. It cannot go lower.
-
-| symbol | in code | shape | unit |
-| --- | --- | --- | --- |
-| images | `images` | (B, 3, 16, 16) | RGB in [0, 1] |
-| words | `ids` | (B, T), one `<image>` per row | word ids |
-| spliced sequence | `splice` | (B, S, 48), $S = T - 1 + 16$ | – |
-| scores | `logits` | (B, S, V) | – |
-| labels | `splice_labels` | (B, S), −100 where nothing is learnt | word ids |
+Where does the third come from? The second softmax sees probabilities, so its largest score is 1 and the others are 0. The right word then gets
+$e^1/(e^1 + (V-1)\,e^0)$, and minus its logarithm is $\ln(e + V - 1) - 1$. It cannot go lower.
 
 The order of the parts in a step is always the same: forget the last gradient, forward, loss, backward, clip, update.
 
 ## 31.4 Build it: a pipeline in which each part is tested
 
-**X-ray.** The model of this lesson is LLaVA in small: a vision transformer, a projector of two layers, a causal decoder. Here is
-the shape at every arrow of the picture.
+**X-ray.** The model of this lesson is LLaVA in small: a vision transformer, a projector of two layers, a causal decoder. Here is the shape at every
+arrow of the picture.
 """
 
 # %%
@@ -360,13 +349,14 @@ claim(
 
 # %% [markdown]
 r"""
-Note the silent helper: `ignore_index` is −100 by default. A label of 0 at padding would be counted, since 0 is an id like any other.
+`ignore_index` is −100 by default. A label of 0 at padding would be counted, since 0 is an id like any other.
 
 ### Exercise 31.2 · train_step ●●● 15 minutes
 
-The loop that every interview asks for, with the trap that few candidates see: micro-batches with different numbers of words.
-`model(ids)` gives scores (b, T, V) of the word after each place; labels stand at their own places, −100 where nothing is learnt, and the label at place 0 is never asked for. Old gradients may lie
-in the model: forget them first. The gradient must be that of the mean over all counted words of all micro-batches, its norm clipped once to `clip_norm`, then one step of the optimiser; call the model once per micro-batch. Return the mean loss, a float. (The trainer of
+The loop that every interview asks for, with the trap that few candidates see: micro-batches with different numbers of words. `model(ids)` gives
+scores (b, T, V) of the word after each place; labels stand at their own places, −100 where nothing is learnt, and the label at place 0 is never asked
+for. Old gradients may lie in the model: forget them first. The gradient must be that of the mean over all counted words of all micro-batches, its
+norm clipped once to `clip_norm`, then one step of the optimiser; call the model once per micro-batch. Return the mean loss, a float. (The trainer of
 `transformers` got this wrong until late 2024, source 8.)
 """
 
@@ -382,8 +372,8 @@ hint(exercise.train_step)
 
 # %% [markdown]
 r"""
-**Overfit one batch.** Before a long run: eight examples, 150 steps, and the loss must go to about 0. If it does not, the
-number where it stops says where to look. Once with all parts right, once with the image missing, three seeds each.
+**Overfit one batch.** Before a long run: eight examples, 150 steps, and the loss must go to about 0. If it does not, the number where it stops says
+where to look. Once with all parts right, once with the image missing, three seeds each.
 """
 
 # %%
@@ -422,8 +412,8 @@ claim(
 
 # %% [markdown]
 r"""
-Why that number? A blind model that has learnt everything else by heart still has to guess which of eight captions is asked for. A guess
-among eight costs $\ln 8$ per caption. Eight captions cost $8 \ln 8$, spread over all their words. A floor that fits a formula is a diagnosis.
+Why that number? A blind model that has learnt everything else by heart still has to guess which of eight captions is asked for. A guess among eight
+costs $\ln 8$ per caption. Eight captions cost $8 \ln 8$, spread over all their words. A floor that fits a formula is a diagnosis.
 
 **Who learns, and is it repeatable?** Two more tests that cost a second: after one backward pass exactly the parts that are meant to train have a
 gradient (here only the projector is meant to); and the same seed gives the same weights, bit for bit, on one machine.
@@ -461,9 +451,9 @@ claim(
 r"""
 ### Exercise 31.3 · generate ●●○ 12 minutes
 
-The other half of the bug hunt: evaluation by generation, not by argmax of teacher-forced scores. `model.start(image, prompt)` reads
-the prompt once and gives scores (B, V) of the first word and a cache; `model.step(words, cache)` reads one word a row, (B,), and gives
-the scores of the next. Stop when every row has said eos, or after `most` words.
+The other half of the bug hunt: evaluation by generation, not by argmax of teacher-forced scores. `model.start(image, prompt)` reads the prompt once
+and gives scores (B, V) of the first word and a cache; `model.step(words, cache)` reads one word a row, (B,), and gives the scores of the next. Stop
+when every row has said eos, or after `most` words.
 """
 
 
@@ -478,7 +468,7 @@ hint(exercise.generate)
 
 # %% [markdown]
 r"""
-The library's version, with the cache and without, and how many positions each has to read:
+The library's version, with the cache and without:
 """
 
 # %%
@@ -506,9 +496,8 @@ claim(
 r"""
 ## 31.5 Explore: the clinic, and the gallery of curves
 
-**The clinic.** Sixteen programs of one page, each with one defect. You see what its author complains about and what the program
-gives, then the code. Hidden tests run your repair in a process of its own, so an endless loop costs nothing. A repair that hides the
-failure, by `try`, `strict=False` or a filter on warnings, is rejected with advice.
+**The clinic.** Sixteen programs of one page, each with one defect. You see the complaint and what the program gives, then the code. Hidden tests run your
+repair in a process of its own. A repair that only hides the failure is rejected with advice.
 """
 
 # %%
@@ -520,8 +509,7 @@ desk.show("03")
 
 # %% [markdown]
 r"""
-Hand in a whole program, a path, or the function that you want to replace. `desk.write("03")` puts the program into a
-file that you can edit here.
+Hand in a whole program, a path (`desk.write("03")` makes a file to edit), or the function that you want to replace:
 """
 
 
@@ -536,8 +524,8 @@ desk.clinic_hint("03")
 
 # %% [markdown]
 r"""
-What is not a repair. Case 08 loads a checkpoint with `strict=False`. A colleague hands in a version without it: she fills
-what the checkpoint lacks from the model itself. **Predict** the verdict, then open it.
+What is not a repair. Case 08 loads a checkpoint with `strict=False`. A colleague hands in a version without it: she fills what the checkpoint lacks
+from the model itself. **Predict** the verdict, then open it.
 """
 
 # %% tags=["reveal"]
@@ -552,12 +540,12 @@ desk.check_repair("08", loads_what_fits)
 
 # %% [markdown]
 r"""
-Strict, no error, and still nothing loaded: the checker compares tensors, it does not look for a word. Take at least cases 11 and 12 before
-you go on; the repairs of 03, 08, 11 and 12 stand at the end, those of the others in `desk.worked(number)`.
+Strict, no error, and still nothing loaded: the checker compares tensors. Take at least cases 11 and 12; repairs of 03, 08, 11 and 12 stand at the end, the others in
+`desk.worked(number)`.
 
-**The gallery.** Fifteen small trainings of ten classes or, where the entropy of a text is drawn, of words: one healthy, the others with
-one defect each. Every curve was made by training, none was drawn. Losses above 6 are cut off; a cross marks where a loss stops being a
-number. **Diagnose** them before you open the names; the quiz keeps score.
+**The gallery.** Fifteen small trainings of ten classes or, where the entropy of a text is drawn, of words: one healthy, the others with one defect
+each. Losses above 6 are cut off; a cross marks where a loss stops being a number. **Diagnose** them
+before you open the names; the quiz keeps score.
 """
 
 # %%
@@ -602,8 +590,8 @@ claim(
 
 # %% [markdown]
 r"""
-Curves 3 and 7 are twins: flat at ln 10. One has a learning rate that is too low, the other dead units. Only the gradient tells them apart,
-so log its norm from the first step on. **Predict**: which part of curve 13 comes back with another seed, and which does not?
+Curves 3 and 7 are twins: flat at ln 10. One has a learning rate that is too low, the other dead units. Only the gradient tells them apart, so log its
+norm from the first step on. **Predict**: which part of curve 13 comes back with another seed, and which does not?
 """
 
 # %%
@@ -628,12 +616,10 @@ explore(
 r"""
 ## 31.6 Evidence: a vision-language model of 90,000 numbers
 
-**The case, as an interviewer wants it.** *Data*: 8,000 drawn scenes with one or two objects, a caption and two questions each; 300 scenes
-of another seed to test, and 300 with colour and shape combinations that training never saw. *Model*: as in the picture. *Recipe*: vision from
-image-text pairs as in CLIP, decoder from text alone, then three stages with more and more parts thawed. *Metrics*: exact match, BLEU-4
-and CIDEr-D against one reference, CHAIR and POPE against the scene. *Controls*: three seeds, equal steps, no image, somebody else's image.
+**The case, as an interviewer wants it.** *Data*: 8,000 drawn scenes of one or two objects with a caption and two questions each; to test, 300 of another seed and 300 with pairs never seen. *Recipe*: vision from image-text
+pairs, decoder from text, then three stages that thaw more and more. *Metrics*: exact match, BLEU-4, CIDEr-D, CHAIR, POPE. *Controls*: seeds, equal steps, no image.
 
-Three seeds of each stage are in the repository. Here is what the first seed writes about the first scene.
+Here is what the first seed writes about the first scene.
 """
 
 # %%
@@ -695,8 +681,7 @@ claim(
 
 # %% [markdown]
 r"""
-Another seed is not another picture: pictures of 16 × 16 pixels with one object are few. A course that warns of leaks had one, so the second
-claim reports the unseen pictures beside the rest.
+Small pictures with one object are few, so another seed draws some again. The second claim reports the unseen ones apart.
 
 **Parts, or just more steps?** The first stage takes 500 steps, the next ones 1,500 and 1,000 more. The confounder has a test: give the projector
 alone as many steps as the second stage ends with. These figures were recorded by `python tests/benchmarks/vlm.py`.
@@ -726,12 +711,11 @@ claim(
 
 # %% [markdown]
 r"""
-The projector alone, a twentieth of the parameters, teaches a frozen decoder a fifth of the captions: the decoder knew the language,
-and the projector finds words for patches. It cannot make the encoder see better, nor the decoder listen better. (The last stage was not
-compared at equal steps.)
+The projector alone, a twentieth of the parameters, teaches a frozen decoder a fifth of the captions: the decoder knew the language, and the projector
+finds words for patches. It cannot make the encoder see better, nor the decoder listen better. (The last stage was not compared at equal steps.)
 
-**From nothing.** All three parts together, on captions alone, without pre-training and without stages. `vlm.train_vlm(0, vlm.training_data()[0])` trains
-one.
+**From nothing.** All three parts together, on captions alone, without pre-training and without stages. `vlm.train_vlm(0, vlm.training_data()[0])`
+trains one.
 """
 
 # %% tags=["claim"]
@@ -747,7 +731,7 @@ claim(
 
 # %% [markdown]
 r"""
-Stages are not better here: they are what one does when vision and language come trained already and are too large to train again.
+Stages are for parts that come trained and are too large to train again.
 
 **Does it look?** Take the image away in three ways: somebody else's image, a black one, none at all. A fourth row is a model that was *trained*
 blind, on text alone.
@@ -807,9 +791,9 @@ claim(
 
 # %% [markdown]
 r"""
-**Does it invent things?** CHAIR_i is the share of the objects named that are not there. POPE asks "is there a red ring?": half of the
-questions deserve a yes. The others ask for any absent object (*random*), or for what most often stands beside the objects that are
-there (*adversarial*). Two traps first: what is the CHAIR of a model that names nothing, and what is the recall of one that always says yes?
+**Does it invent things?** CHAIR_i is the share of the objects named that are not there. POPE asks "is there a red ring?": half of the questions
+deserve a yes. The others ask for any absent object (*random*), or for what most often stands beside the objects that are there (*adversarial*). Two
+traps first: what is the CHAIR of a model that names nothing, and what is the recall of one that always says yes?
 """
 
 # %%
@@ -860,9 +844,10 @@ claim(
 
 # %% [markdown]
 r"""
-**Company.** Objects that usually stand together are what adversarial questions are made for, so let them stand together. `make_scenes(..., together=0.9)` gives an
-object its fixed partner nine times in ten, as a fork lies beside a knife. Projector and decoder learn for 1,000 steps from such scenes, on the encoder of stage 1;
-the control learns as long from scenes without company. Both are tested on the 300 scenes above, where nothing keeps company.
+**Company.** Objects that usually stand together are what adversarial questions are made for, so let them stand together. `make_scenes(...,
+together=0.9)` gives an object its fixed partner nine times in ten, as a fork lies beside a knife. Projector and decoder learn for 1,000 steps from
+such scenes, on the encoder of stage 1; the control learns as long from scenes without company. Both are tested on the 300 scenes above, where nothing
+keeps company.
 """
 
 # %%
@@ -905,8 +890,8 @@ claim(
 # %% [markdown]
 r"""
 So company does leak into captions, and still most inventions have another cause. In the questions it shows as a lead that is lost: a partner shares
-neither colour nor shape with its object, so without company such questions are the easy ones. Training asked "is there ...?" of near misses too, and that
-teaches to look. On photographs adversarial questions are the hardest of POPE (source 4).
+neither colour nor shape with its object, so without company such questions are the easy ones. Training asked "is there ...?" of near misses too, and
+that teaches to look. On photographs adversarial questions are the hardest of POPE (source 4).
 
 **And on combinations it has never seen?** Training showed every colour and every shape, but only 20 of the 25 pairs. In the second test set each
 scene holds at least one of the other five.
@@ -958,13 +943,12 @@ claim(
 
 # %% [markdown]
 r"""
-So the test set with known pairs, which said "solved", was too kind. The model sees the colour, and completes it with a shape that it has
-heard beside it. Mind which share proves that. Of *all* pairs that it names about eight in ten are known, and a machine that named any of
-the 25 pairs would reach that too. Of the *absent* ones it is every one.
+So the test set with known pairs, which said "solved", was too kind. The model sees the colour, and completes it with a shape that it has heard beside
+it. Mind which share proves that. Of *all* pairs that it names about eight in ten are known, and a machine that named any of the 25 pairs would reach
+that too. Of the *absent* ones it is every one.
 
-**Word by word: what does each word rest on?** Integrated gradients of each word's score, given the words before it. Objects are known to the
-pixel, so the map can be judged. First a look at three scenes (red pixels speak for the word,
-blue ones against it), then a count. The measure is the pointing game: does the map's highest point lie on the word's own object?
+**Word by word: what does each word rest on?** Integrated gradients of each word's score, given the words before it. First a look (red speaks for the word, blue against it), then a count. The measure is the
+pointing game: does the map's highest point lie on the word's own object?
 """
 
 # %%
@@ -1037,9 +1021,8 @@ claim(
 
 # %% [markdown]
 r"""
-A map is a hypothesis: see [lesson 29](29_explaining.ipynb). Ask the model: delete pixels (to black; [lesson 29](29_explaining.ipynb) tries other fillers) in the order of
-the map of "colour", and watch the probability of that word. The rival order comes from the map of the *other* colour word: the same method,
-the same model, another object.
+A map is a hypothesis ([lesson 29](29_explaining.ipynb)). Delete pixels, to black, in the order of the map of "colour", and watch the probability of that word. The rival order is
+the map of the *other* colour word.
 """
 
 # %% tags=["claim"]
@@ -1087,8 +1070,8 @@ claim(
 r"""
 ## 31.7 Wrong answers people give
 
-**"I evaluate with the argmax of the logits: 80 % of the words are right."** It sounds right because it is an accuracy on held-out data.
-Two things flatter. Words are counted, and a caption of a dozen words needs all of them. And the true words before each place were given.
+**"I evaluate with the argmax of the logits: 80 % of the words are right."** Two things flatter. Words are
+counted, and a caption needs all of its dozen. And the true words before each place were given.
 """
 
 # %% tags=["claim"]
@@ -1117,8 +1100,8 @@ claim(
 
 # %% [markdown]
 r"""
-Here the forcing itself adds little, since the phrases have a fixed form. Where the code is broken it hides everything: train the program
-of case 03, whose loss is not shifted, and compare its argmax with its labels, as its author does.
+Here forcing adds little, since the phrases have a fixed form. Where the code is broken it hides everything: train case 03, whose loss is not shifted,
+and compare its argmax with its labels, as its author does.
 """
 
 # %% tags=["claim"]
@@ -1149,11 +1132,10 @@ claim(
 
 # %% [markdown]
 r"""
-**"The multimodal model has BLEU-4 0.34, the unimodal one 0.2, so fusion works."** Unimodal how? A model without the image has no reason to name
-these objects, yet a blind one gets over 10 of 100 (C31.11). Without that floor, the tokeniser, the split and the
-number of references a BLEU score says little.
+**"The multimodal model has BLEU-4 0.34, the unimodal one 0.2, so fusion works."** Unimodal how? A model without the image has no reason to name these
+objects, yet a blind one gets over 10 of 100 (C31.11). Without floor, tokeniser, split and number of references it says little.
 
-**"The loss is NaN, so I clip the gradient."** Clipping rescales a number that is too large. It cannot rescale one that is none:
+**"The loss is NaN, so I clip the gradient."** It rescales what is too large, not what is no number:
 """
 
 # %% tags=["claim"]
@@ -1172,8 +1154,7 @@ claim(
 # %% [markdown]
 r"""
 **"Transformers is an NLP library that supports PyTorch and TensorFlow; BERT and GPT are frameworks."** Version 5 dropped TensorFlow and JAX, and
-image, audio and video models are a large part of it. BERT and GPT are architectures. A framework is what computes gradients: PyTorch,
-JAX; Megatron-LM, DeepSpeed and FSDP distribute that.
+image, audio and video models are a large part of it. BERT and GPT are architectures; PyTorch and JAX, which compute gradients, are frameworks.
 """
 
 # %% tags=["claim"]
@@ -1194,9 +1175,9 @@ claim(
 
 # %% [markdown]
 r"""
-**"The framework does not matter, a loss is a loss."** The formulas agree (C31.7) and the *defaults* do not, which is where a port goes
-wrong. Keras' sparse cross-entropy takes probabilities unless one says `from_logits=True`, and ignores no label. Its layer norm adds
-0.001 to the variance, PyTorch's 0.00001 (source 9). Is that much? Embeddings start with a standard deviation of 0.02, a variance of 0.0004:
+**"The framework does not matter, a loss is a loss."** The formulas agree (C31.7) and the *defaults* do not, which is where a port goes wrong. Keras'
+sparse cross-entropy takes probabilities unless one says `from_logits=True`, and ignores no label. Its layer norm adds 0.001 to the variance,
+PyTorch's 0.00001 (source 9). Is that much? Embeddings start with a standard deviation of 0.02, a variance of 0.0004:
 """
 
 # %%
@@ -1222,9 +1203,9 @@ $\sqrt{0.0004 / (0.0004 + 0.001)} = 0.53$. So a port is tested layer by layer, w
 ## 31.8 At scale
 
 The recipe of this lesson is that of LLaVA-1.5: a frozen CLIP ViT-L/14 at 336 pixels gives 576 patches of width 1,024, read before its last layer
-(`--mm_vision_select_layer -2`; ours reads after it). A projector of two layers leads to a decoder of width 4,096. Stage 1 trains the projector on
-558 k captions, stage 2 projector and decoder on 665 k instructions. What must fit into memory, with mixed precision and AdamW? 2 bytes per weight
-to compute with. For each *trained* weight 2 of gradient, 4 of master copy and 8 of moments: 16 bytes together.
+(`--mm_vision_select_layer -2`; ours reads after it). A projector of two layers leads to a decoder of width 4,096. Stage 1 trains the projector on 558
+k captions, stage 2 projector and decoder on 665 k instructions. What must fit into memory, with mixed precision and AdamW? 2 bytes per weight to
+compute with. For each *trained* weight 2 of gradient, 4 of master copy and 8 of moments: 16 bytes together.
 """
 
 # %%
@@ -1243,28 +1224,23 @@ for note, operations in (("", 6), (", activations recomputed", 8)):
 
 # %% [markdown]
 r"""
-Six operations per weight and token: two forward, four backward; recomputing activations adds a forward pass, and LLaVA's script does that. Its README gives about 3.5 hours for
-stage 1 and about 10 for stage 2 of the 7 B model, 5.5 and 20 for 13 B, on eight A100 (source 1).
+Two operations per weight and token forward, four backward; recomputing activations, as LLaVA does, adds two. Its README gives about 3.5 hours for stage 1 and about 10 for stage 2
+at 7 B, 5.5 and 20 at 13 B (source 1).
 
 So stage 1 fits on one card and stage 2 needs sharding (ZeRO or FSDP) or LoRA. A missing mask in the labels costs that many hours times eight cards;
-the tests of 31.4 cost seconds. What changes with size: the loss must be divided by the words of *all* devices and micro-batches (exercise 31.2); norms, softmax and the loss stay in fp32
-(case 12); evaluation by generation is the slow part, so it runs on a fixed small set; and one seed is all one can afford, so small models carry the
-comparisons.
+the tests of 31.4 cost seconds. What changes with size: the loss is divided by the words of *all* devices and micro-batches (exercise 31.2); norms, softmax and loss stay in fp32 (case 12); generation is slow, so it runs on a
+fixed small set.
 
-**Which framework?** The formulas are the same and the defaults are not. Choose by ecosystem and people: PyTorch for research and most open
-multimodal models; JAX where TPUs and compiled training are at home; TensorFlow with Keras where it already runs, or on devices; for serving an
-inference engine (vLLM, TensorRT-LLM, ONNX Runtime), whatever you trained with.
+**Which framework?** The formulas are the same and the defaults are not. Choose by ecosystem and people: PyTorch for most open multimodal models; JAX on TPUs; Keras where it already runs; for serving an engine (vLLM,
+TensorRT-LLM, ONNX Runtime), whatever you trained with.
 
-**Which environment?** One isolated environment per project
-(venv or conda), one Python version that is still maintained, exact versions in a file under version control, PyTorch from wheels that carry their
-own CUDA libraries so that only the driver must fit, and a command that checks all that. This course's is `course doctor`.
-PyTorch no longer publishes to its Anaconda channel (source 7), so recipes that install `pytorch` and `cudatoolkit=11.1` from there are history.
-Log every run with its commit, configuration and seed: TensorBoard or Weights & Biases.
+**Which environment?** One isolated environment per project, a maintained Python, exact versions under version control, PyTorch from wheels that carry their own CUDA
+libraries, and a command that checks all that (here `course doctor`). PyTorch left its Anaconda channel (source 7). Log every run with commit, configuration and seed.
 
 ## 31.9 Going deeper: regions, without gradients
 
-Behind an inference server there are no gradients. Captum's `LLMAttribution` paints regions of the image over and reads the
-log-probability of every word again. For how many colour and shape words does any one of the sixteen regions matter?
+Behind an inference server there are no gradients. Captum's `LLMAttribution` paints regions of the image over and reads the log-probability of every
+word again. For how many colour and shape words does any one of the sixteen regions matter?
 """
 
 # %% tags=["claim"]
@@ -1292,23 +1268,21 @@ claim(
 
 # %% [markdown]
 r"""
-Half a green diamond is still green, so a word can survive the loss of any one region. Removing one region asks
-what cannot be replaced, a gradient along the path shares the credit among all that say the same. Both are right; say which question
-your map answers.
+Half a green diamond is still green. Removing asks what cannot be replaced; a gradient along the path shares the credit. Both are right.
 
 ## 31.10 The 60-second answer
 
-"I do not celebrate, I compare. First I ask which captions: a handful can be learnt by heart. On captions that it has not seen
-no model gets below their entropy, and untrained it loses ln V per word, so there 0.002 means that the answer is in the input. Then I
-let it write. If it writes nonsense, the loss was fooled. Usual reason: labels not shifted, so the model copies the word it reads;
-next, no causal mask; next, test captions in the training set. A test of a few lines confirms it: change a later word, and the loss
-of the words before must not move. I test the rest the same way. Overfit eight examples: the loss must go to about 0; if it stops at
-ln 8 per caption, the image does not arrive. Take the image away: shuffled images must ruin exact match. Load weights strictly,
-evaluate in eval mode, generate instead of teacher forcing. Only then do I talk about BLEU, next to what a blind model gets."
+"I do not celebrate, I compare. First I ask which captions: a handful can be learnt by heart. On captions that it has not seen no model gets below
+their entropy, and untrained it loses ln V per word, so there 0.002 means that the answer is in the input. Then I let it write. If it writes nonsense,
+the loss was fooled. Usual reason: labels not shifted, so the model copies the word it reads; next, no causal mask; next, test captions in the
+training set. A test of a few lines confirms it: change a later word, and the loss of the words before must not move. I test the rest the same way.
+Overfit eight examples: the loss must go to about 0; if it stops at ln 8 per caption, the image does not arrive. Take the image away: shuffled images
+must ruin exact match. Load weights strictly, evaluate in eval mode, generate instead of teacher forcing. Only then do I talk about BLEU, next to what
+a blind model gets."
 
 ## 31.11 Questions
 
-Say each answer aloud before you read on. With a kernel this is a view to practise with, in English and Chinese.
+Say each answer aloud before you read on.
 """
 
 # %%
@@ -1329,7 +1303,7 @@ r"""
 
 ## 31.13 Sources
 
-1. Liu et al. (2023), [arXiv:2304.08485](https://arxiv.org/abs/2304.08485) and [arXiv:2310.03744](https://arxiv.org/abs/2310.03744): LLaVA and LLaVA-1.5, stages, projector, data sizes; hours and the layer that is read: its [repository](https://github.com/haotian-liu/LLaVA), README and `scripts/v1_5`. Ours: thousands of times smaller, learned positions, drawn scenes.
+1. Liu et al. (2023), [arXiv:2304.08485](https://arxiv.org/abs/2304.08485) and [arXiv:2310.03744](https://arxiv.org/abs/2310.03744): LLaVA and LLaVA-1.5, stages, projector, data sizes; hours and the layer that is read: its [repository](https://github.com/haotian-liu/LLaVA), README and `scripts/v1_5`.
 2. Radford et al. (2021), [arXiv:2103.00020](https://arxiv.org/abs/2103.00020): pre-training of the image encoder on pairs.
 3. Papineni et al. (2002), [doi:10.3115/1073083.1073135](https://doi.org/10.3115/1073083.1073135): BLEU; Post (2018), [arXiv:1804.08771](https://arxiv.org/abs/1804.08771): say which tokeniser. Vedantam et al. (2015), [arXiv:1411.5726](https://arxiv.org/abs/1411.5726): CIDEr.
 4. Rohrbach et al. (2018), [arXiv:1809.02156](https://arxiv.org/abs/1809.02156): CHAIR. Li et al. (2023), [arXiv:2305.10355](https://arxiv.org/abs/2305.10355): POPE.
