@@ -230,8 +230,6 @@ claim(
 
 # %% [markdown]
 r"""
-A loud bug costs minutes. The rest of this lesson is about the quiet ones.
-
 ### Exercise 31.1 · collate ●●○ 12 minutes
 
 Examples are pairs (prompt ids, answer ids), lists of whole numbers. Return a tuple of three tensors `ids`, `labels` and `mask`, each `(B, T)`, $T$
@@ -278,8 +276,7 @@ The order of the parts in a step is always the same: forget the last gradient, f
 
 ## 31.4 Build it: a pipeline in which each part is tested
 
-**X-ray.** The model of this lesson is LLaVA in small: a vision transformer, a projector of two layers, a causal decoder. Here is the shape at every
-arrow of the picture.
+**X-ray.** The model of this lesson is LLaVA in small: a vision transformer, a projector of two layers, a causal decoder. The shapes:
 """
 
 # %%
@@ -712,7 +709,7 @@ claim(
 # %% [markdown]
 r"""
 The projector alone, a twentieth of the parameters, teaches a frozen decoder a fifth of the captions: the decoder knew the language, and the projector
-finds words for patches. It cannot make the encoder see better, nor the decoder listen better. (The last stage was not compared at equal steps.)
+finds words for patches. (The last stage was not compared at equal steps.)
 
 **From nothing.** All three parts together, on captions alone, without pre-training and without stages. `vlm.train_vlm(0, vlm.training_data()[0])`
 trains one.
@@ -891,7 +888,7 @@ claim(
 r"""
 So company does leak into captions, and still most inventions have another cause. In the questions it shows as a lead that is lost: a partner shares
 neither colour nor shape with its object, so without company such questions are the easy ones. Training asked "is there ...?" of near misses too, and
-that teaches to look. On photographs adversarial questions are the hardest of POPE (source 4).
+that teaches to look.
 
 **And on combinations it has never seen?** Training showed every colour and every shape, but only 20 of the 25 pairs. In the second test set each
 scene holds at least one of the other five.
