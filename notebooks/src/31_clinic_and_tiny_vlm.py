@@ -235,7 +235,7 @@ r"""
 Examples are pairs (prompt ids, answer ids), lists of whole numbers. Return a tuple of three tensors `ids`, `labels` and `mask`, each `(B, T)`, $T$
 the longest example: bos, prompt, answer, eos, then padding on the right. `ids` and `labels` are int64, `mask` is boolean, True at real tokens.
 `labels` holds each answer's ids and its eos at their own places (the loss shifts them) and −100 everywhere else. `pad` may be the same number as
-`eos`, and a prompt may hold it, so go by lengths. Leave the examples as they are.
+`eos`, a prompt may hold it or be empty. Leave the examples as they are.
 """
 
 
