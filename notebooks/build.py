@@ -8,7 +8,6 @@ python notebooks/build.py --measure 07  run it on one thread and record CPU seco
 """
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -24,6 +23,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from course_lib.lesson import form, pointers, readme
+from course_lib.lesson.cell import cell_id
 from course_lib.lesson.syllabus import lesson_map, load_lessons
 
 HERE = Path(__file__).resolve().parent
@@ -59,9 +59,9 @@ def read_source(path: Path) -> NotebookNode:
         cell.metadata = nbformat.from_dict({"tags": tags} if tags else {})
         if folded := {key: value for tag in tags for key, value in FOLDED.get(tag, {}).items()}:
             cell.metadata["jupyter"] = nbformat.from_dict(folded)
-        cell.id = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
+        cell.id = cell_id(cell.source)
         while cell.id in used:  # two cells with the same text
-            cell.id = hashlib.sha256(cell.id.encode()).hexdigest()[:8]
+            cell.id = cell_id(cell.id)
         used.add(cell.id)
     return notebook
 

@@ -67,7 +67,8 @@ def test_formulas_are_mathjax_and_nothing_else_is_markup(package):
     for _, _, fields in package[0].values():
         assert "$" not in fields
         assert fields.count(r"\(") == fields.count(r"\)")
-        assert set(re.findall(r"</?([^\s>/]+)", fields)) <= {"p", "b", "ul", "li", "span", "h4"}
+        assert set(re.findall(r"</?([^\s>/]+)", fields)) <= {"p", "b", "ul", "li", "span", "h4", "a"}
+        assert set(re.findall(r"<a ([^>]*)>[^<]", fields)) == set(re.findall(r'<a (href="https://[^"]*")>', fields))
     assert text_html("If $a_1 < b$ & c > d", mathjax) == r"If \(a_1 &lt; b\) &amp; c &gt; d"
 
 

@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from html import escape
 
+import nbformat
 import pytest
 
 from course_lib.interview import show
@@ -16,7 +17,9 @@ from course_lib.interview.evidence import find_evidence, scan_targets
 from course_lib.interview.questions import ROOT, QuestionError, load_questions
 from course_lib.interview.record import DEPTHS, LANGUAGES, Question, Text
 from course_lib.interview.show import QuestionView, show_questions
+from course_lib.lesson.cell import cell_id
 from course_lib.lesson.exercises import Exercise
+from course_lib.lesson.syllabus import load_lessons
 
 RECORD = """\
 - id: Q901
@@ -56,6 +59,7 @@ claim("C42.1", "Two is less than three", 2 < 3)
 claim(
     "C42.2", "Three is less than four", 3 < 4)
 """
+CELL = cell_id(LESSON.split("# %%\n")[1].partition("\n# %%")[0])
 BANK = load_questions()
 
 
@@ -129,15 +133,22 @@ def test_references_into_a_written_lesson_are_resolved(tmp_path):
     claim, paper = question.key_points[0].evidence
     assert question.planned == ()
     assert question.section == "42.1"
-    assert (claim.section, claim.url) == ("42.1 Counting things", "42_numbers.ipynb#42.1-Counting-things")
+    assert (claim.section, claim.url) == ("42.1 Counting things", f"42_numbers.ipynb#cell-id={CELL}")
     assert paper.url == "https://arxiv.org/abs/1702.01992"
-    assert "[see claim C42.1 in section 42.1](#42.1-Counting-things)" in as_markdown(question)
-    assert re.search('<a href="#42.1-Counting-things"[^>]*>见 42.1 节的论断 C42.1</a>', as_html(question, "zh"))
+    assert f"[see claim C42.1 in section 42.1]({claim.url})" in as_markdown(question)
+    assert re.search(f'<a href="{claim.url}"[^>]*>见 42.1 节的论断 C42.1</a>', as_html(question, "zh"))
 
 
-def test_a_claim_of_another_lesson_links_to_its_notebook(tmp_path):
-    root = repository(tmp_path, changed('"42"', '"41"'), lesson=LESSON)
-    assert "(42_numbers.ipynb#42.1-Counting-things)" in as_markdown(load_questions(root=root)[0])
+def test_a_link_names_the_cell_that_the_built_lesson_has(tmp_path):
+    """Of every claim of every lesson; a cell's id is computed from its text."""
+    targets, found = scan_targets(ROOT), 0
+    for lesson in load_lessons():
+        cells = nbformat.read(lesson.notebook, as_version=4).cells if lesson.built else []
+        text = {cell.id: cell.source for cell in cells}
+        for claim, place in (targets[lesson.number].claims or {}).items() if lesson.built else ():
+            assert re.search(rf"""claim\(\s*"{claim}\"""", text[place.cell]), f"rebuild {lesson.notebook.name}"
+            found += 1
+    assert found > 100
 
 
 @pytest.mark.parametrize(
@@ -158,7 +169,10 @@ def test_a_dangling_reference_is_refused_once_the_lesson_is_written(tmp_path, re
 
 def test_every_claim_call_is_found_under_its_heading(tmp_path):
     targets = scan_targets(repository(tmp_path, lesson=LESSON))
-    assert targets["42"].claims == {"C42.1": "42.1 Counting things", "C42.2": "42.2 Later"}
+    assert {claim: place.section for claim, place in targets["42"].claims.items()} == {
+        "C42.1": "42.1 Counting things",
+        "C42.2": "42.2 Later",
+    }
     assert find_evidence("C42.2", targets).section == "42.2 Later"
 
 

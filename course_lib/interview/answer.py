@@ -66,7 +66,7 @@ def as_markdown(question: Question, language: str = "en", *, parts: tuple[str, .
     lines = [head, question.question[other]]
     for title, entries in blocks(question, language, parts):
         lines.append(f"*{title}*")
-        texts = [_markdown_line(entry, question, language) for entry in entries]
+        texts = [_markdown_line(entry, language) for entry in entries]
         lines.append("\n".join(f"- {text}" for text in texts) if len(texts) > 1 else texts[0])
     if question.exercise is not None:
         lines.append(practise(question, language))
@@ -77,7 +77,7 @@ def as_text(question: Question, language: str = "en") -> str:
     """The whole answer for a terminal: no marks of Markdown, no addresses, formulas as they are written."""
     parts = []
     for title, entries in blocks(question, language, PARTS):
-        cited = [[cite(each, question, language)[0] for each in entry.evidence] for entry in entries]
+        cited = [[cite(each, language)[0] for each in entry.evidence] for entry in entries]
         texts = [
             f"{' '.join(filter(None, entry[:2]))}{in_brackets(references, language)}"
             for entry, references in zip(entries, cited, strict=True)
@@ -88,14 +88,11 @@ def as_text(question: Question, language: str = "en") -> str:
     return "\n\n".join(parts)
 
 
-def as_html(question: Question, language: str = "en", *, revealed: bool = True, in_lesson: bool = True) -> str:
-    """The same page as HTML: the question alone, or with its whole answer.
-
-    in_lesson: shown inside the question's own lesson, so that a link to one of its claims stays on the page.
-    """
+def as_html(question: Question, language: str = "en", *, revealed: bool = True) -> str:
+    """The same page as HTML: the question alone, or with its whole answer."""
     check_language(language)
     asked = f"<p><b>{escape(question.question[language])}</b></p>"
-    below = _answer_html(question, language, in_lesson) if revealed else f"<p>{WORDS[language]['think']}</p>"
+    below = _answer_html(question, language) if revealed else f"<p>{WORDS[language]['think']}</p>"
     return _label_html(question, language) + asked + below
 
 
@@ -104,7 +101,7 @@ def folded_html(questions: list[Question], language: str = "en") -> str:
     entries = []
     for question in questions:
         asked = f"<summary><b>{escape(question.question[language])}</b></summary>"
-        answer = _answer_html(question, language, in_lesson=True)
+        answer = _answer_html(question, language)
         entries.append(f"{_label_html(question, language)}<details>{asked}{answer}</details>")
     return "".join(entries)
 
@@ -114,10 +111,10 @@ def _label_html(question: Question, language: str) -> str:
     return f"<p>{badge}{WORDS[language][question.depth]}</span> {question.id}</p>"
 
 
-def _answer_html(question: Question, language: str, in_lesson: bool) -> str:
+def _answer_html(question: Question, language: str) -> str:
     lines = []
     for title, entries in blocks(question, language, PARTS):
-        texts = [_html_line(entry, question, language, in_lesson) for entry in entries]
+        texts = [_html_line(entry, language) for entry in entries]
         body = "".join(f"<li>{text}</li>" for text in texts)
         lines.append(f"<p {_TITLE}>{title}</p>" + (f"<ul>{body}</ul>" if len(texts) > 1 else f"<p>{texts[0]}</p>"))
     if question.exercise is not None:
@@ -145,17 +142,14 @@ def blocks(question: Question, language: str, parts: tuple[str, ...]) -> list[tu
     return [(WORDS[language][part], lines[part]) for part in parts]
 
 
-def cite(evidence: Evidence, question: Question, language: str, in_lesson: bool = True) -> tuple[str, str | None]:
-    """What a reader sees of a reference, and its link: inside the question's own lesson, an anchor for its claims."""
+def cite(evidence: Evidence, language: str) -> tuple[str, str | None]:
+    """What a reader sees of a reference, and its link; None for a claim of a lesson that is not written yet."""
     words = WORDS[language]
     if evidence.planned:
         return words["planned"].format(evidence.ref), None
-    if not evidence.is_claim:
-        return evidence.ref.partition(" <")[0], evidence.url
-    label = words["claim"].format(evidence.ref, evidence.section.split()[0]) if evidence.section else evidence.ref
-    notebook, _, anchor = str(evidence.url).partition("#")
-    own = in_lesson and anchor and notebook.startswith(f"{question.lesson}_")
-    return label, f"#{anchor}" if own else evidence.url
+    if evidence.is_claim and evidence.section:
+        return words["claim"].format(evidence.ref, evidence.section.split()[0]), evidence.url
+    return evidence.ref.partition(" <")[0], evidence.url
 
 
 def in_brackets(references: list[str], language: str) -> str:
@@ -165,16 +159,16 @@ def in_brackets(references: list[str], language: str) -> str:
     return f"（{'；'.join(references)}）" if language == "zh" else f" ({'; '.join(references)})"
 
 
-def _markdown_line(line: Line, question: Question, language: str) -> str:
+def _markdown_line(line: Line, language: str) -> str:
     lead = f"**{line.lead}** " if line.lead else ""
-    cited = [cite(evidence, question, language) for evidence in line.evidence]
+    cited = [cite(evidence, language) for evidence in line.evidence]
     links = [f"[{label}]({url})" if url else label for label, url in cited]
     return f"{lead}{line.text}{in_brackets(links, language)}"
 
 
-def _html_line(line: Line, question: Question, language: str, in_lesson: bool) -> str:
+def _html_line(line: Line, language: str) -> str:
     lead = f"<b>{escape(line.lead)}</b> " if line.lead else ""
-    cited = [cite(evidence, question, language, in_lesson) for evidence in line.evidence]
+    cited = [cite(evidence, language) for evidence in line.evidence]
     links = [anchor(label, url) if url else escape(label) for label, url in cited]
     return f"{lead}{escape(line.text)}{in_brackets(links, language)}"
 

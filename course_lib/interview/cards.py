@@ -24,6 +24,7 @@ _ASKED = '<p><b>{{Question}}</b></p>{{#问题}}<p lang="zh-Hans">{{问题}}</p>{
 _CSS = """
 .card { font-family: sans-serif; font-size: 17px; line-height: 1.5; text-align: left; max-width: 46em; margin: auto; }
 .id, .proof, h4 { color: #777; font-size: 80%; font-weight: normal; margin: 0.8em 0 0.2em; }
+.proof a { color: inherit; }
 """
 
 
@@ -96,7 +97,7 @@ def _answer(question: Question, language: str) -> str:
 
 def _points(question: Question, language: str) -> list[str]:
     ((_, lines),) = blocks(question, language, ("key_points",))
-    return [line_html(line, question, language, mathjax) for line in lines]
+    return [line_html(line, language, mathjax) for line in lines]
 
 
 def _list(points: list[str]) -> str:

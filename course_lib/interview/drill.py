@@ -177,7 +177,7 @@ class DrillView(LiveView):
         request = self.card.request
         asked = LABELS[self.language.value]["asked"]
         why = f"<p>{escape(asked.format(request.reason))}</p>" if request else ""
-        return why + as_html(self.card.question, self.language.value, revealed=self.revealed, in_lesson=False)
+        return why + as_html(self.card.question, self.language.value, revealed=self.revealed)
 
     def _empty(self) -> str:
         labels, upcoming = LABELS[self.language.value], self.session.upcoming()

@@ -7,9 +7,13 @@ no lesson and imports no model. References into a lesson whose file is not writt
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+
+from course_lib.lesson.cell import cell_id
 
 CLAIM = re.compile(r"C(\d\d)\.\d+[a-z]?")
 EXERCISE = re.compile(r"(\d\d)\.\d+ \w+")
+_CELL = re.compile(r"^# %%.*\n", re.MULTILINE)
 _CLAIM_CALL = re.compile(r"""\bclaim\(\s*["'](C\d\d\.\d+[a-z]?)["']""")
 _HEADING = re.compile(r"(?:# )?#{2,5} (\d+\.\d+(?: .*)?)")  # a Markdown cell is a string or a block of comments
 _EXERCISE_ID = re.compile(r"""\bid\s*=\s*["'](\d\d\.\d+ \w+)["']""")
@@ -18,14 +22,23 @@ _DOI = re.compile(r"doi:(10\.\d{4,9}/\S+)")
 _PAGE = re.compile(r"\S.* <(https://\S+)>")
 
 
+class Place(NamedTuple):
+    """Where a claim stands in its lesson."""
+
+    section: str
+    """The numbered heading above it, "7.9 Evidence"; empty before the first one."""
+    cell: str
+    """Id of its cell in the built notebook."""
+
+
 @dataclass(frozen=True)
 class Targets:
     """What the files of one lesson offer to refer to; None where the file is not written yet."""
 
     notebook: str | None = None
     """File name of the built notebook, "07_fusing_modalities.ipynb"."""
-    claims: dict[str, str] | None = None
-    """Claim id to the numbered heading it stands under ("" before the first one)."""
+    claims: dict[str, "Place"] | None = None
+    """Claim id to where it stands."""
     sections: tuple[str, ...] = ()
     """Every numbered heading, "7.9 Evidence", in order."""
     exercises: frozenset[str] | None = None
@@ -42,7 +55,7 @@ class Evidence:
     ref: str
     """As written in the bank: "C07.2", "arXiv:1702.01992", "doi:10.1109/...", "Title <https://...>"."""
     url: str | None = None
-    """Where it is; for a claim the notebook and its heading's anchor; None while the lesson is planned."""
+    """Where it is; for a claim the notebook and its cell, "07_x.ipynb#cell-id=1a2b3c4d"; None while it is planned."""
     section: str = ""
     """Heading over the claim's cell; empty for a source and for a planned claim."""
     planned: bool = False
@@ -105,9 +118,8 @@ def _find_claim(ref: str, lesson: Targets) -> Evidence:
         raise LookupError(
             f"claim {ref} is in no cell of {lesson.notebook}; that lesson claims {_listing(lesson.claims)}"
         )
-    section = lesson.claims[ref]
-    anchor = "#" + section.replace(" ", "-") if section else ""  # JupyterLab's anchors keep case and punctuation
-    return Evidence(ref, url=f"{lesson.notebook}{anchor}", section=section)
+    section, cell = lesson.claims[ref]
+    return Evidence(ref, url=f"{lesson.notebook}#cell-id={cell}", section=section)
 
 
 def _scan(source: Path | None, modules: list[Path] | None) -> Targets:
@@ -116,13 +128,13 @@ def _scan(source: Path | None, modules: list[Path] | None) -> Targets:
     if source is None:
         return Targets(exercises=exercises)
     claims, sections = {}, [""]
-    text = source.read_text(encoding="utf-8")
-    for match in re.finditer(rf"^{_HEADING.pattern}$|{_CLAIM_CALL.pattern}", text, re.MULTILINE):
-        heading, claim = match.groups()
-        if heading is not None:
-            sections.append(re.sub(r"[`*]", "", heading).strip())  # an anchor is made of the rendered text
-        else:
-            claims.setdefault(claim, sections[-1])
+    for cell in _CELL.split(source.read_text(encoding="utf-8"))[1:]:
+        for match in re.finditer(rf"^{_HEADING.pattern}$|{_CLAIM_CALL.pattern}", cell, re.MULTILINE):
+            heading, claim = match.groups()
+            if heading is not None:
+                sections.append(re.sub(r"[`*]", "", heading).strip())
+            else:
+                claims.setdefault(claim, Place(sections[-1], cell_id(cell.strip("\n"))))
     return Targets(f"{source.stem}.ipynb", claims, tuple(sections[1:]), exercises)
 
 

@@ -1,4 +1,4 @@
-"""Links of the live views: a lesson opens in the same JupyterLab, at the heading; a source opens in a new tab.
+"""Links of the live views: a lesson opens in the same JupyterLab, at the claim; a source opens in a new tab.
 
 An ordinary link to a notebook would open a second JupyterLab, at the top of the lesson. JupyterLab has a command for
 the links of its own Markdown, and runs it for a click on whatever carries the command's name. The command wants the
@@ -20,9 +20,9 @@ _STYLE = 'style="color:var(--jp-content-link-color)"'
 
 
 def anchor(label: str, url: str) -> str:
-    """An HTML link: "#heading" on this page, "07_x.ipynb#heading" in this JupyterLab, anything else in a new tab."""
-    where = "" if url.startswith("#") else f' target="_blank" rel="noopener"{_command(url)}'
-    return f'<a href="{escape(url)}"{where} {_STYLE}>{escape(label)}</a>'
+    """An HTML link: "07_x.ipynb#cell-id=1a2b3c4d" in this JupyterLab, anything else in a new tab."""
+    where = f'target="_blank" rel="noopener"{_command(url)}'
+    return f'<a href="{escape(url)}" {where} {_STYLE}>{escape(label)}</a>'
 
 
 def served_path(notebook: str) -> str | None:
@@ -39,9 +39,9 @@ def served_path(notebook: str) -> str | None:
 
 
 def _command(url: str) -> str:
-    notebook, _, heading = url.partition("#")
+    notebook, _, place = url.partition("#")
     path = served_path(notebook) if notebook.endswith(".ipynb") and "/" not in notebook else None
     if path is None:
         return ""
-    args = json.dumps({"path": path, "id": f"#{heading}" if heading else ""})
+    args = json.dumps({"path": path, "id": f"#{place}" if place else ""})
     return f' data-commandlinker-command="{_COMMAND}" data-commandlinker-args="{escape(args)}"'

@@ -127,7 +127,7 @@ class Terminal:
         for title, lines in page.revealed:
             self.say(f"{title}")
             for line in lines:
-                cited = [cite(each, page.source, self.language, in_lesson=False)[0] for each in line.evidence]
+                cited = [cite(each, self.language)[0] for each in line.evidence]
                 said = " ".join(filter(None, [line.lead, line.text]))
                 self.say(f"  - {said}{in_brackets(cited, self.language)}")
         if page.code:

@@ -8,7 +8,6 @@ import ipywidgets as widgets
 
 from course_lib.interview.answer import WORDS, Line, cite, in_brackets
 from course_lib.interview.links import anchor
-from course_lib.interview.record import Question
 from course_lib.interview.rounds.log import Mock
 from course_lib.interview.rounds.page import Page
 from course_lib.interview.rounds.project import FIELDS, field
@@ -29,7 +28,7 @@ def page_html(page: Page, language: str, *, revealed: bool, advice: str = "") ->
     if not revealed:
         return "".join([*parts, f"<p>{escape(advice)}</p>" if advice else ""])
     for title, lines in page.revealed:
-        texts = [_line_html(line, page.source, language) for line in lines]
+        texts = [_line_html(line, language) for line in lines]
         body = "".join(f"<li>{text}</li>" for text in texts)
         parts.append(f"<p {_TITLE}>{escape(title)}</p>")
         parts.append(f"<ul>{body}</ul>" if len(texts) > 1 else f"<p>{texts[0]}</p>")
@@ -46,9 +45,9 @@ def bullets_html(lines: list[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 
-def _line_html(line: Line, question: Question | None, language: str) -> str:
+def _line_html(line: Line, language: str) -> str:
     lead = f"<b>{escape(line.lead)}</b> " if line.lead else ""
-    cited = [cite(each, question, language, in_lesson=False) for each in line.evidence]
+    cited = [cite(each, language) for each in line.evidence]
     links = [anchor(label, url) if url else escape(label) for label, url in cited]
     return f"{lead}{code_spans(line.text)}{in_brackets(links, language)}"
 

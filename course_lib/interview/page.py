@@ -58,19 +58,24 @@ def parts_html(question: Question, language: str, formula: Formula) -> dict[str,
     found = {}
     for part in PARTS:
         ((_, lines),) = blocks(question, language, (part,))
-        items = [line_html(line, question, language, formula) for line in lines]
+        items = [line_html(line, language, formula) for line in lines]
         found[part] = (
             f"<p>{items[0]}</p>" if len(items) == 1 else "<ul>" + "".join(f"<li>{i}</li>" for i in items) + "</ul>"
         )
     return found
 
 
-def line_html(line: Line, question: Question, language: str, formula: Formula) -> str:
-    """One paragraph or list entry as HTML, with what it rests on behind it."""
+def line_html(line: Line, language: str, formula: Formula) -> str:
+    """One paragraph or list entry as HTML, with what it rests on behind it; a source on the web is a link."""
     lead = f"<b>{text_html(line.lead, formula)}</b> " if line.lead else ""
-    cited = [escape(cite(evidence, question, language)[0]) for evidence in line.evidence]
+    cited = [_reference(*cite(evidence, language)) for evidence in line.evidence]
     proof = f' <span class="proof">[{"; ".join(cited)}]</span>' if cited else ""
     return f"{lead}{text_html(line.text, formula)}{proof}"
+
+
+def _reference(label: str, url: str | None) -> str:
+    on_the_web = url is not None and url.startswith("https://")  # a notebook is not beside a card or on paper
+    return f'<a href="{escape(url)}">{escape(label)}</a>' if on_the_web else escape(label)
 
 
 def titles(language: str) -> dict[str, str]:

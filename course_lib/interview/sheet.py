@@ -54,7 +54,7 @@ section { margin: 0 0 5mm; } .ask { break-after: avoid; break-inside: avoid; mar
   border-top: 1px solid var(--line); padding: 1mm 0; }
 h4 { font-size: 8pt; color: var(--soft); font-weight: normal; margin: 0; break-after: avoid; }
 p { margin: 0 0 1mm; orphans: 3; widows: 3; } ul { margin: 0; padding-left: 4mm; } li { break-inside: avoid; }
-.proof { color: var(--soft); font-size: 7.5pt; }
+.proof { color: var(--soft); font-size: 7.5pt; } .proof a { color: inherit; }
 math { font: 105% "STIX Two Math", "Latin Modern Math", "Cambria Math", "DejaVu Math TeX Gyre", math; }
 """
 

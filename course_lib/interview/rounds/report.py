@@ -219,7 +219,7 @@ def _reading(mock: Mock, result: Outcome, material: Material, language: str) -> 
 
 def _claims(question: Question, language: str) -> list[tuple[str, str]]:
     shown = [evidence for evidence in question.evidence if evidence.is_claim and not evidence.planned]
-    links = [cite(evidence, question, language, in_lesson=False) for evidence in shown]
+    links = [cite(evidence, language) for evidence in shown]
     return list(dict.fromkeys((label, url) for label, url in links if url))
 
 
