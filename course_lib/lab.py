@@ -13,7 +13,10 @@ from course_lib.copies.update import update
 
 START = "/lab/tree/00_start_here.ipynb"
 JUPYTER = Path(__file__).resolve().parent / "jupyter"
-"""Ours for JupyterLab: overrides.json (settings), workspace.json (the first layout), custom/custom.css."""
+"""Ours for JupyterLab: overrides.json (settings), workspace.json (the first layout), custom/custom.css.
+
+Cells are laid out before they are seen (windowingMode), or a link to a claim would land up to a screen beside it.
+"""
 HIDDEN = ["figures", "__pycache__", "*~", ".DS_Store"]
 """What the file list leaves out; lessons show their figures all the same."""
 

@@ -328,6 +328,17 @@ def test_questions_reveal_switch_to_chinese_and_lead_to_the_claim(lesson):
     claim = re.search(r"C07\.\d+[a-z]?", link.text_content())[0]
     link.click()
     playwright.expect(lesson.panel.get_by_text(re.compile(rf"✓ {re.escape(claim)}\b"))).to_be_in_viewport()
+    top, found = (
+        lesson.panel.locator(each).bounding_box()["y"] for each in (".jp-WindowedPanel-outer", _at(lesson, claim))
+    )
+    assert found == pytest.approx(top, abs=30)  # not beside it
+
+
+def _at(notebook, claim):
+    """The cell that makes a claim."""
+    sources = [cell["source"] for cell in notebook.cells()]
+    number = next(number for number, source in enumerate(sources) if re.search(rf'claim\(\s*"{claim}"', source))
+    return f'.jp-Cell[data-windowed-list-index="{number}"]'
 
 
 def _before_formulas(text):

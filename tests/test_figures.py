@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_lib.lesson.figures import bar_plot, dot_plot, png, show
+from course_lib.lesson.figures import bar_plot, dot_plot, png, quick_png, show
 
 
 def test_png_is_opaque_small_and_closes_the_figure():
@@ -70,3 +70,20 @@ def test_a_legend_covers_no_point_and_one_condition_needs_none():
     plt.close("all")
     assert not alone.legends and alone.axes[0].get_legend() is None
     assert not frame.overlaps(axes) and frame.x0 >= 0 and frame.x1 <= fig.bbox.x1 and frame.y1 <= fig.bbox.y1
+
+
+def test_the_sentence_is_alternative_text_and_caption_and_the_picture_is_held_once(monkeypatch):
+    shown = []
+    monkeypatch.setattr("course_lib.lesson.figures.display", lambda data, *, raw: shown.append(data))
+    show(bar_plot({"a": 1.0}, xlabel="share")[0], 'A bar "<3"')
+    ((html, text),) = [(each.pop("text/html"), each.pop("text/plain")) for each in shown]
+    assert shown == [{}] and text == 'A bar "<3"'
+    assert 'alt="A bar &quot;&lt;3&quot;"' in html and "<small>A bar &quot;&lt;3&quot;</small></figcaption>" in html
+    assert html.count("base64,") == 1
+
+
+def test_a_quick_picture_is_that_of_a_notebook():
+    drawn = [Image.open(io.BytesIO(how(bar_plot({"a": 1.0}, xlabel="share")[0]))) for how in (png, quick_png)]
+    assert drawn[1].mode == "RGB" and drawn[1].size == drawn[0].size
+    difference = np.abs(np.asarray(drawn[1]).astype(int) - np.asarray(drawn[0].convert("RGB")).astype(int))
+    assert difference.mean() < 1  # of 255

@@ -160,8 +160,11 @@ def test_outputs_are_the_same_everywhere(lesson):
 def test_every_picture_has_words(lesson):
     for cell in cells(lesson):
         for output in cell.get("outputs", []):
-            if "image/png" in output.get("data", {}):
-                assert output.metadata.get("image/png", {}).get("alt"), f"figure without alt text:\n{cell.source}"
+            assert "image/png" not in output.get("data", {}), (
+                f"JupyterLab gives it no words; use show():\n{cell.source}"
+            )
+            for picture in re.findall(r"<img [^>]*>", output.get("data", {}).get("text/html", "")):
+                assert re.search(r'alt="[^"]+"', picture), f"figure without alt text:\n{cell.source}"
         if cell.cell_type == "markdown":
             for alt, target in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", cell.source):
                 assert alt.strip(), f"picture without alt text: {target}"

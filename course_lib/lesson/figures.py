@@ -1,13 +1,15 @@
-"""Figures in lessons: drawn by matplotlib, shown as one opaque PNG with alternative text."""
+"""Figures in lessons: drawn by matplotlib, shown as one opaque PNG with a caption, which is its alternative text."""
 
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from IPython.display import Image, display
+from IPython.display import display
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image as Pixels
+
+from course_lib.lesson.picture import figure_html
 
 DPI = 100
 """Dots per inch: at 100 a 7 x 4 inch figure is 700 x 400 pixels."""
@@ -47,10 +49,8 @@ def _pixels(fig: Figure) -> Pixels.Image:
 
 
 def show(fig: Figure, alt: str) -> None:
-    """Show a figure once. alt: one sentence that says what it shows, for readers who cannot see it."""
-    if not alt.strip():
-        raise ValueError("alt is empty; say in one sentence what the figure shows")
-    display(Image(data=png(fig), format="png", alt=alt))
+    """Show a figure once. alt: one sentence that says what it shows: its caption, and what a screen reader reads."""
+    display({"text/html": figure_html(png(fig), alt), "text/plain": alt}, raw=True)
 
 
 def bar_plot(values: Mapping[str, float], *, xlabel: str, fmt: str = "%.2f") -> tuple[Figure, Any]:

@@ -9,8 +9,6 @@ Nothing here imports more than the server has anyway: the server loads this modu
 import os
 from typing import Any
 
-from course_lib.lesson.picture import figure_html
-
 WIDGET = "application/vnd.jupyter.widget-view+json"
 MARK = "course_static_form"
 """Key in the metadata of an output of ours; widgets of other packages have nothing that could stand in for them."""
@@ -22,16 +20,15 @@ def is_static() -> bool:
     return os.environ.get("COURSE_STATIC") == "1"
 
 
-def publish(widget: Any, *, html: str, png: bytes | None = None, text: str = "") -> None:
+def publish(widget: Any, *, html: str, text: str = "") -> None:
     """Display `widget`, and what a reader sees where it cannot run: in a saved notebook, another tab, another program.
 
     html: the static form; a note that says how to wake the controls is added under it.
-    png: a picture to put under `html`, with `text` as its alternative text and caption.
     text: the same in words, for a terminal.
     """
     from IPython.display import display
 
-    static = "".join([html, figure_html(png, text) if png is not None else "", f"<p><small>{NOTE}</small></p>"])
+    static = f"{html}<p><small>{NOTE}</small></p>"
     view = widget._repr_mimebundle_()[WIDGET]
     display({WIDGET: view, "text/html": static, "text/plain": text or NOTE}, raw=True, metadata={MARK: True})
 
