@@ -1,6 +1,6 @@
 """A learner's first and second day in headless Chromium: an answer, a theme, a new version of the lesson, all there.
 
-Server, flags and clean end are those of test_browser.py. The course is a copy whose lesson is changed between the days.
+Server and window are those of browser/. The course is a copy whose lesson is changed between the days.
 """
 
 import shutil
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 
 import nbformat
 import pytest
-import test_browser as browser
+from browser.lab import serving, wait_for
+from browser.marks import expect, pytestmark  # noqa: F401
+from browser.notebook import FRONT
+from browser.window import opened
 
 from course_lib.copies.merge import NOTE
 from course_lib.lesson import syllabus
 
-pytestmark = browser.pytestmark
-expect = browser.playwright.expect
 LESSON = "00_start_here.ipynb"
 OPEN = "name => window.jupyterapp?.shell.currentWidget?.context?.path === name"
-FRONT = ".jp-NotebookPanel:not(.lm-mod-hidden)"
 ANSWER = "return x.softmax(dim=-1)  # my own answer"
 
 
@@ -25,9 +25,9 @@ ANSWER = "return x.softmax(dim=-1)  # my own answer"
 def course(tmp_path, monkeypatch):
     """A course in which the authors can change a lesson."""
     root = tmp_path / "course"
-    shutil.copytree(browser.ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    shutil.copytree(syllabus.ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns("__pycache__", ".*"))
     (root / "datasets").mkdir()
-    shutil.copy(browser.ROOT / "datasets/lessons.csv", root / "datasets")
+    shutil.copy(syllabus.ROOT / "datasets/lessons.csv", root / "datasets")
     monkeypatch.setattr(syllabus, "ROOT", root)
     return root
 
@@ -35,14 +35,11 @@ def course(tmp_path, monkeypatch):
 @contextmanager
 def day(home):
     """`course lab`, and the page that it opens."""
-    with browser._serving(home) as (address, token), browser.playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=browser.CHROMIUM, args=browser.FLAGS)
-        page = chromium.new_page(viewport={"width": 1366, "height": 768})
-        page.set_default_timeout(browser.PATIENCE * browser.SECONDS)
+    with serving(home) as (address, token), opened(1366, 768) as window:
+        page = window.new_page()
         page.goto(f"{address}/?token={token}")
         page.wait_for_function(OPEN, arg=LESSON)
         yield page
-        chromium.close()
 
 
 def open_lesson(page, name):
@@ -102,7 +99,7 @@ def test_an_answer_and_a_theme_outlast_a_new_version_of_the_lesson(course, tmp_p
         expect(page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
         page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
         saved = tmp_path / "config/lab/user-settings/@jupyterlab/apputils-extension/themes.jupyterlab-settings"
-        browser._wait_for(saved.exists)
+        wait_for(saved.exists)
     assert ANSWER in (tmp_path / "my-lessons" / LESSON).read_text()
     shipped = change_lesson(course)
     with day(tmp_path) as page:

@@ -1,20 +1,21 @@
 """A learner in headless Chromium drills, begins a mock interview, restarts the kernel, and finds everything in place.
 
-Server, flags and clean end are those of test_browser.py; the notebook is a scratch one among the learner's lessons.
+Server and window are those of browser/; the notebook is a scratch one among the learner's lessons.
 """
 
 import json
 import re
 
 import pytest
-import test_browser as browser
+from browser.lab import serving
+from browser.marks import expect, pytestmark  # noqa: F401
+from browser.notebook import FRONT
+from browser.window import SECONDS, opened
 
 from course_lib.interview.practice import choose_questions
 from course_lib.interview.schedule import by_priority, cards_of
 from course_lib.learner.store import ReviewStore
 
-pytestmark = browser.pytestmark
-expect = browser.playwright.expect
 NAME = "scratch.ipynb"
 LESSON = "07_fusing_modalities.ipynb"
 CELLS = (
@@ -25,6 +26,7 @@ CELLS = (
 )
 SCRATCH = f"[...jupyterapp.shell.widgets('main')].find(tab => tab.context?.path === '{NAME}')"
 FRONT = ".jp-NotebookPanel:not(.lm-mod-hidden)"  # the tab that is seen
+ATTEMPTS = 6
 CELL = f"{FRONT} .jp-CodeCell"
 RUN_ALL = "jupyterapp.commands.execute('notebook:run-all-cells')"
 RESTART = "jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
@@ -56,18 +58,12 @@ def page(tmp_path_factory, data):
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     content = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
     (home / "my-lessons" / NAME).write_text(json.dumps(content))
-    with (
-        browser._serving(home, COURSE_DATA=str(data)) as (address, token),
-        browser.playwright.sync_playwright() as driver,
-    ):
-        chromium = driver.chromium.launch(executable_path=browser.CHROMIUM, args=browser.FLAGS)
-        page = chromium.new_context(viewport={"width": 1366, "height": 768}).new_page()
-        page.set_default_timeout(browser.PATIENCE * browser.SECONDS)
+    with serving(home, COURSE_DATA=str(data)) as (address, token), opened(1366, 768) as window:
+        page = window.new_page()
         page.goto(f"{address}/lab/tree/{NAME}?token={token}")
         page.wait_for_function(IDLE)
         page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
         yield page
-        chromium.close()
 
 
 def run_all(page):

@@ -1,15 +1,16 @@
 """Live views in headless Chromium: alive while the kernel is, a picture and folded answers in the saved file after.
 
-Server, flags and clean end are those of test_browser.py; the notebook is a scratch one among the learner's lessons.
+Server and window are those of browser/; the notebook is a scratch one among the learner's lessons.
 """
 
 import nbformat
 import pytest
-import test_browser as browser
+from browser.lab import serving, wait_for
+from browser.marks import expect, pytestmark  # noqa: F401
+from browser.notebook import FRONT
+from browser.window import opened
 from nbformat.v4 import new_code_cell, new_notebook
 
-pytestmark = browser.pytestmark
-expect = browser.playwright.expect
 NAME = "live.ipynb"
 ALT = "A wide bar."
 EXPLORER = f"""
@@ -26,7 +27,6 @@ print("something after the explorer")
 """
 QUESTIONS = "from course_lib.interview.show import show_questions\nshow_questions('07')"
 ANSWER = "Extraction happens inside one modality"
-FRONT = ".jp-NotebookPanel:not(.lm-mod-hidden)"  # the tab that is seen
 IDLE = "window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'"
 WATCH = """image => {
     const cell = image.closest(".jp-OutputArea");
@@ -48,24 +48,20 @@ def lab(tmp_path_factory):
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     cells = [new_code_cell(EXPLORER), new_code_cell(QUESTIONS)]
     nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), home / "my-lessons" / NAME)
-    with browser._serving(home) as (address, token), browser.playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=browser.CHROMIUM, args=browser.FLAGS)
-        window = chromium.new_context(viewport={"width": 1366, "height": 768})
-        window.set_default_timeout(browser.PATIENCE * browser.SECONDS)
+    with serving(home) as (address, token), opened(1366, 768) as window:
         yield window, f"{address}/lab/tree/{NAME}?token={token}", home / "my-lessons" / NAME
-        chromium.close()
 
 
 @pytest.fixture(scope="module")
 def page(lab):
     """The notebook, all cells run live."""
-    page = opened(lab)
+    page = show(lab)
     page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
     expect(page.locator(FRONT).get_by_role("button", name="Reveal")).to_be_visible()
     return page
 
 
-def opened(lab):
+def show(lab):
     window, address, _ = lab
     page = window.new_page()
     page.goto(address)
@@ -112,15 +108,15 @@ def test_while_it_is_live_the_static_form_is_not_seen(page):
 def test_saved_and_opened_again_it_shows_the_static_form(page, lab):
     """In a second tab while the kernel runs, and after it is gone; the first tab stays alive."""
     page.evaluate("jupyterapp.commands.execute('docmanager:save')")
-    browser._wait_for(lambda: "figcaption" in lab[2].read_text(encoding="utf-8"))
+    wait_for(lambda: "figcaption" in lab[2].read_text(encoding="utf-8"))
     assert "widget-view" not in lab[2].read_text(encoding="utf-8")
-    beside = opened(lab)
+    beside = show(lab)
     looks_static(beside)
     beside.close()
     expect(output(page, 0).locator(".noUi-handle")).to_have_count(1)
     page.evaluate("jupyterapp.serviceManager.sessions.shutdownAll()")
     page.close()
-    looks_static(opened(lab))
+    looks_static(show(lab))
 
 
 def looks_static(page):

@@ -1,0 +1,80 @@
+"""A tour of the lessons as a learner takes it: each opened in JupyterLab, run, its controls moved, saved, reopened.
+
+    make tour                          every built lesson, minutes each
+    make tour L="07 12"                some
+    make tour CHANGED=origin/main      those whose files differ from that commit
+    make tour L=07 SHOTS=shots         and pictures of what was seen
+
+Strict comparison of the notebooks cannot see what only a live page has: views, names of controls, what is cut at the
+side, what a theme makes illegible, what is lost when a notebook is closed. Ends with status 1 if anything was found.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from browser.visit import Visit
+
+from course_lib.lesson.syllabus import ROOT, Lesson, load_lessons
+
+
+def main(arguments: list[str]) -> int:
+    """Take the tour, print a line per finding; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="tour", description=__doc__.partition("\n")[0])
+    parser.add_argument("lessons", nargs="*", help="numbers of two digits; all that are built when none is given")
+    parser.add_argument("--changed", metavar="COMMIT", help="those of them whose files differ from COMMIT")
+    parser.add_argument("--shots", metavar="FOLDER", type=Path, help="put pictures of the views there")
+    asked = parser.parse_args(arguments)
+    try:
+        lessons = choose(asked.lessons, asked.changed)
+    except ValueError as error:
+        parser.error(str(error))
+    found = sum(tell(lesson, asked.shots) for lesson in lessons)
+    print(f"{found} findings in {len(lessons)} lessons")
+    return 1 if found else 0
+
+
+def choose(numbers: list[str], since: str | None) -> list[Lesson]:
+    """The built lessons that were asked for; ValueError for a number that there is not, a commit that git cannot find.
+
+    numbers: all when empty. since: a commit; of those lessons, the ones whose source, notebook, figures or exercises
+    differ from it.
+    """
+    built = {lesson.number: lesson for lesson in load_lessons() if lesson.built}
+    if unknown := [number for number in numbers if number not in built]:
+        raise ValueError(f"no built lesson {', '.join(unknown)}; there are {', '.join(built)}")
+    chosen = [built[number] for number in numbers] or list(built.values())
+    if since is None:
+        return chosen
+    touched = set(re.findall(r"^(?:notebooks/(?:\w+/)?|course_lib/exercises/lesson_)(\d\d)", _changes(since), re.M))
+    return [lesson for lesson in chosen if lesson.number in touched]
+
+
+def tell(lesson: Lesson, shots: Path | None) -> int:
+    """Visit a lesson and print what is found; returns how much that is."""
+    began, found = time.monotonic(), 0
+    with tempfile.TemporaryDirectory(prefix="tour") as home:
+        visit = Visit(Path(home), lesson.notebook.name, shots)
+        for finding in visit.findings():
+            found += 1
+            place = "" if finding.cell is None else f"cell {finding.cell}"
+            print(f"{lesson.number}  {place:8s} {finding.what}", flush=True)
+    tried = f"{visit.views} views, {visit.moved} controls, {time.monotonic() - began:.0f} s"
+    print(f"{lesson.number}  {found} findings; {tried}", flush=True)
+    return found
+
+
+def _changes(since: str) -> str:
+    """Paths of files that differ from a commit, one a line."""
+    done = subprocess.run(["git", "diff", "--name-only", since], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise ValueError(f"git cannot compare with {since!r}: {done.stderr.strip().splitlines()[0]}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
