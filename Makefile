@@ -3,6 +3,8 @@
 #   make lab PORT=8890        another port             make lab TORCH=cpu     CPU-only torch on Linux, 0.2 GB not 3
 #   make lab COURSE_LESSONS=~/lessons                 your copies in another folder than my-lessons/
 #   make lesson L=07          build one lesson         make doctor            is this machine ready?
+#   make tour                 every lesson live in a browser, its controls moved, saved, reopened: minutes each
+#   make tour L="07 12"       some                     make tour CHANGED=origin/main      what a change touches
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -20,7 +22,7 @@ INDEX := $(if $(filter cpu,$(TORCH)),--extra-index-url https://download.pytorch.
 # Two workers share the cores, one thread each; a notebook stays on one worker, in order.
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-.PHONY: lab test lesson measure doctor clean
+.PHONY: lab test tour lesson measure doctor clean
 
 lab: $(VENV)/.installed
 	@$(BIN)/course lab $(if $(PORT),--port $(PORT))
@@ -30,6 +32,9 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/python notebooks/build.py --check
 	$(PYTEST) --nbval tests notebooks
+
+tour: $(VENV)/.installed-test
+	$(BIN)/python tests/tour.py $(L) $(if $(CHANGED),--changed $(CHANGED)) $(if $(SHOTS),--shots $(SHOTS))
 
 lesson: $(VENV)/.installed-test
 	$(BIN)/python notebooks/build.py $(L)
