@@ -36,8 +36,8 @@ FAULTS = {
     "its end is hidden: “longer than 20 pixels”": (
         "HTML('<div style=\"width:20px;overflow:hidden;white-space:nowrap\">longer than 20 pixels</div>')"
     ),
-    "live, dark, 1366 px: hard to read": "HTML('<p style=\"color:#222\">black on black in the dark theme</p>')",
-    "live, 900 px: hard to read": "HTML('<p style=\"color:#ddd\">white on white in the light theme</p>')",
+    "“black on black” (live, dark, 1366 px)": "HTML('<p style=\"color:#222\">black on black</p>')",
+    "“white on white” (live, 900 px)": "HTML('<p style=\"color:#ddd\">white on white</p>')",
     "shows VBox(children": "print('VBox(children=(IntSlider(value=0),))')",
     "slider a: ValueError: too far": EXPLORER.format(body="if a == 2: raise ValueError('too far')", more=""),
     "slider b: nothing changes": EXPLORER.format(body="", more=", b=(0.0, 2.0)"),
@@ -76,7 +76,7 @@ def visit(tmp_path_factory):
 
 
 def said_of(visit, code):
-    return [each.what for each in visit.seen if each.cell == visit.sources.index(code)]
+    return [f"{each.what} ({each.when})" for each in visit.seen if each.cell == visit.sources.index(code)]
 
 
 @pytest.mark.parametrize("what", FAULTS)
@@ -100,7 +100,7 @@ def test_a_cell_that_fails_is_found_and_the_rest_is_not_waited_for(tmp_path):
     cells = [new_code_cell("1 / 0"), new_code_cell("print('never')")]
     nbformat.write(new_notebook(cells=cells), tmp_path / "my-lessons" / "fails.ipynb")
     found = list(Visit(tmp_path, "fails.ipynb").findings())
-    assert (0, "ZeroDivisionError: division by zero") in found
+    assert (0, "ZeroDivisionError: division by zero", "") in found
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from browser.visit import Visit
+from browser.window import CHROMIUM
 
 from course_lib.lesson.syllabus import ROOT, Lesson, load_lessons
 
@@ -29,6 +30,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--changed", metavar="COMMIT", help="those of them whose files differ from COMMIT")
     parser.add_argument("--shots", metavar="FOLDER", type=Path, help="put pictures of the views there")
     asked = parser.parse_args(arguments)
+    if CHROMIUM is None:
+        parser.error("no chromium, chromium-browser or google-chrome on the PATH; install one of them")
     try:
         lessons = choose(asked.lessons, asked.changed)
     except ValueError as error:
@@ -62,7 +65,8 @@ def tell(lesson: Lesson, shots: Path | None) -> int:
         for finding in visit.findings():
             found += 1
             place = "" if finding.cell is None else f"cell {finding.cell}"
-            print(f"{lesson.number}  {place:8s} {finding.what}", flush=True)
+            when = f" ({finding.when})" if finding.when else ""
+            print(f"{lesson.number}  {place:8s} {finding.what}{when}", flush=True)
     tried = f"{visit.views} views, {visit.moved} controls, {time.monotonic() - began:.0f} s"
     print(f"{lesson.number}  {found} findings; {tried}", flush=True)
     return found

@@ -64,11 +64,20 @@ async id => {
     }
   };
 
+  // The browser skips the layout of what is off the screen, and JupyterLab draws a cell when it is first seen.
+  const drawn = async (cell, model) => {
+    cell.scrollIntoView();
+    await model.ready;
+    const shows = (model.model.outputs?.length ?? 0) > 0 && !model.outputHidden;
+    for (let frame = 0; frame < 2 || (shows && frame < 600 && !cell.querySelector(".jp-OutputArea-output")); frame++)
+      await new Promise(requestAnimationFrame);
+  };
+
   const panel = document.getElementById(id);
+  const models = [...jupyterapp.shell.widgets("main")].find(tab => tab.id === id).content.widgets;
   for (const cell of panel.querySelectorAll(".jp-Cell[data-windowed-list-index]")) {
-    cell.scrollIntoView(); // the browser skips the layout of what is off the screen
-    await new Promise(requestAnimationFrame);
-    const say = sentence => found.push([Number(cell.dataset.windowedListIndex), sentence]);
+    const index = Number(cell.dataset.windowedListIndex), say = sentence => found.push([index, sentence]);
+    await drawn(cell, models[index]);
     for (const shown of cell.querySelectorAll(".jp-OutputArea-output, .jp-MarkdownOutput")) await lookAt(shown, panel, say);
   }
   return found;

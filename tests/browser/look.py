@@ -21,11 +21,13 @@ class Finding(NamedTuple):
     cell: int | None
     """Its number, counted from 0; None for what belongs to no cell."""
     what: str
+    when: str = ""
+    """In which theme, at which width, before or after what."""
 
 
-def on_the_page(notebook: Notebook) -> list[Finding]:
+def on_the_page(notebook: Notebook, when: str) -> list[Finding]:
     """Missing views, pictures without words, controls without names, what is cut, what is hard to read."""
-    return list(dict.fromkeys(Finding(cell, what) for cell, what in notebook.page.evaluate(SCRIPT, notebook.id)))
+    return [Finding(cell, what, when) for cell, what in notebook.page.evaluate(SCRIPT, notebook.id)]
 
 
 def in_the_outputs(cells: list[dict[str, Any]]) -> list[Finding]:

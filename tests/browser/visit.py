@@ -18,6 +18,7 @@ STALLED = 1200
 DARK, LIGHT = "JupyterLab Dark", "JupyterLab Light"
 ANSWER = "    return None  # my own answer"
 VIEW = ".jp-OutputArea-output:has(.jupyter-widgets)"
+TROUBLE = re.compile(r"^(?!.*(?:Stream|WebSocket)Closed).*Error: .*$", re.MULTILINE)  # we close a page, and it says so
 PICTURED = re.compile(r"^(explore|show_questions|bet|drill|mock|arithmetic|home|curve_quiz)\(", re.MULTILINE)
 
 
@@ -42,11 +43,11 @@ class Visit:
             except (Error, TimeoutError) as error:  # of playwright; of a wait
                 yield Finding(None, f"the visit ended here: {' '.join(str(error).split())[:300]}")
         log = (self.home / "lab.log").read_text(encoding="utf-8", errors="replace")
-        yield from _once(Finding(None, f"server log: {line[:150]}") for line in re.findall(r"^.*Error: .*$", log, re.M))
+        yield from _once(Finding(None, f"server log: {line[:150]}") for line in TROUBLE.findall(log))
 
     def _steps(self) -> Iterator[Finding]:
         notebook = self._open()
-        yield from _say("as shipped", look.on_the_page(notebook))
+        yield from look.on_the_page(notebook, "as shipped")
         notebook.run_all(STALLED)
         yield from look.in_the_outputs(notebook.cells())
         yield from self._look(notebook, "live", NARROW)
@@ -68,7 +69,7 @@ class Visit:
 
     def _look(self, notebook: Notebook, when: str, size: tuple[int, int]) -> Iterator[Finding]:
         notebook.page.set_viewport_size({"width": size[0], "height": size[1]})
-        yield from _say(f"{when}, {size[0]} px", look.on_the_page(notebook))
+        yield from look.on_the_page(notebook, f"{when}, {size[0]} px")
         self._picture(notebook, f"{when}_{size[0]}".replace(", ", "_"))
 
     def _move(self, notebook: Notebook, index: int, count: int) -> Iterator[Finding]:
@@ -112,15 +113,12 @@ class Visit:
 
 
 def _once(findings: Iterator[Finding]) -> Iterator[Finding]:
+    """What is wrong all the time is said when it is first seen."""
     seen = set()
     for finding in findings:
-        if finding not in seen:
-            seen.add(finding)
+        if finding[:2] not in seen:
+            seen.add(finding[:2])
             yield finding
-
-
-def _say(when: str, findings: list[Finding]) -> list[Finding]:
-    return [Finding(each.cell, f"{when}: {each.what}") for each in findings]
 
 
 def _compare(notebook: Notebook, when: str, views: dict[int, int], sources: list[str]) -> Iterator[Finding]:
@@ -131,7 +129,7 @@ def _compare(notebook: Notebook, when: str, views: dict[int, int], sources: list
     for index, count in views.items():
         static = [each for each in cells[index]["outputs"] if "text/html" in each.get("data", {})]
         if len(static) < count or look.views([cells[index]]):
-            yield Finding(index, f"{when}: no static form of “{name(cells[index])[:40]}”")
+            yield Finding(index, f"no static form of “{name(cells[index])[:40]}”", when)
 
 
 def _answer(notebook: Notebook) -> int | None:
