@@ -8,6 +8,7 @@ import torch
 from course_lib.clinic.curves import CHANCE, Task, descend, network
 from course_lib.clinic.gallery import GALLERY, draw_curves, draw_gallery, stays
 from course_lib.clinic.quiz import CurveQuiz, curve_quiz
+from course_lib.lesson.live import WIDGET
 
 BY_NAME = {each.name: each for each in GALLERY}
 
@@ -76,9 +77,16 @@ def test_draw_curves_cuts_at_the_top():
     plt.close("all")
 
 
-def test_quiz_scores_the_first_answer_and_explains(trained, monkeypatch):
+def test_quiz_shows_itself_with_a_picture_that_has_words(trained, monkeypatch):
+    """In a saved notebook too, where no widget is left; it returns nothing that Jupyter would show a second time."""
     monkeypatch.delenv("COURSE_STATIC", raising=False)
-    assert curve_quiz(trained) is not None
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **_: shown.append(data))
+    assert curve_quiz(trained) is None
+    assert WIDGET in shown[0] and '<img alt="Curve 1: ' in shown[0]["text/html"] and len(shown) == 1
+
+
+def test_quiz_scores_the_first_answer_and_explains(trained):
     quiz = CurveQuiz(trained)
     before = quiz.picture.value
     quiz.choice.value = "overfitting"

@@ -20,7 +20,7 @@ MAKERS = ("publish(", "show_view(")
 
 
 def imported(tree):
-    """Name in a lesson to the object of course_lib that it stands for."""
+    """(name in a lesson, the object of course_lib that it stands for)."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("course_lib"):
             module = importlib.import_module(node.module)

@@ -24,7 +24,7 @@ def draw(a=1.0, b=1.0):
 explore(draw, alt="A bar.", a=(0.0, 2.0){more})"""
 FAULTS = {
     "stderr: “oh”": "import sys; print('oh', file=sys.stderr)",
-    "a wall of 200 lines": "print(200 * 'x\\n')",
+    "a wall of 200 lines": "print(200 * 'x\\n', end='')",
     "a picture without alternative text": f"HTML('<img src=\"{PICTURE}\">')",
     "a broken picture: a dog": 'HTML(\'<img alt="a dog" src="nowhere.png">\')',
     "a slider without a name": "widgets.IntSlider()",
@@ -56,6 +56,7 @@ from course_lib.exercises import lesson_00 as exercise
 from course_lib.lesson.exercises import check
 from course_lib.lesson.explore import explore
 from course_lib.lesson.live import publish"""
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 EXERCISE = "def softmax(x):\n    raise NotImplementedError\ncheck(exercise.softmax, softmax)"
 
 
@@ -66,9 +67,8 @@ def visit(tmp_path_factory):
     (home / "my-lessons").mkdir()
     cells = [new_code_cell(code) for code in (SET_UP, *FINE, *FAULTS.values())]
     cells[1:1] = [new_markdown_cell("# Faults"), new_code_cell(EXERCISE, metadata={"tags": ["exercise"]})]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     path = home / "my-lessons" / "faults.ipynb"
-    nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
+    nbformat.write(new_notebook(cells=cells, metadata=KERNEL), path)
     visit = Visit(home, path.name)
     visit.seen = list(visit.findings())
     visit.sources = [cell["source"] for cell in nbformat.read(path, as_version=4).cells]
@@ -98,7 +98,7 @@ def test_it_goes_to_the_end_and_the_answer_that_it_typed_is_kept(visit):
 def test_a_cell_that_fails_is_found_and_the_rest_is_not_waited_for(tmp_path):
     (tmp_path / "my-lessons").mkdir()
     cells = [new_code_cell("1 / 0"), new_code_cell("print('never')")]
-    nbformat.write(new_notebook(cells=cells), tmp_path / "my-lessons" / "fails.ipynb")
+    nbformat.write(new_notebook(cells=cells, metadata=KERNEL), tmp_path / "my-lessons" / "fails.ipynb")
     found = list(Visit(tmp_path, "fails.ipynb").findings())
     assert (0, "ZeroDivisionError: division by zero", "") in found
 

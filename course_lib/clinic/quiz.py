@@ -1,7 +1,6 @@
 """A quiz over the gallery: look at a curve, choose a diagnosis, read what gives it away and what to run first."""
 
 import html
-import os
 from collections.abc import Sequence
 
 import ipywidgets as widgets
@@ -9,20 +8,24 @@ import matplotlib.pyplot as plt
 
 from course_lib.clinic.curves import Curves
 from course_lib.clinic.gallery import GALLERY, Diagnosis, draw_curves
-from course_lib.lesson.figures import png
+from course_lib.lesson.figures import quick_png
+from course_lib.lesson.live import is_static, publish
+from course_lib.lesson.picture import figure_html
 
 
-def curve_quiz(trained: Sequence[Curves]) -> widgets.VBox | None:
-    """The quiz as widgets, to be the last line of a cell; with COURSE_STATIC=1 one line that says what it is.
+def curve_quiz(trained: Sequence[Curves]) -> None:
+    """Show the quiz; with COURSE_STATIC=1 one line that says what it is.
 
     trained: the lines of every picture, in the order of GALLERY.
     """
     if len(trained) != len(GALLERY):
         raise ValueError(f"{len(trained)} curves came, the gallery has {len(GALLERY)}; give one for each, in its order")
-    if os.environ.get("COURSE_STATIC") == "1":
-        print(f"quiz: {len(GALLERY)} curves, a diagnosis each; live in JupyterLab")
-        return None
-    return CurveQuiz(trained).view
+    what = f"quiz: {len(GALLERY)} curves, a diagnosis each"
+    if is_static():
+        print(f"{what}; live in JupyterLab")
+        return
+    quiz = CurveQuiz(trained)
+    publish(quiz.view, html=f"<p>{what}</p>{quiz.picture.value}", text=what)
 
 
 class CurveQuiz:
@@ -32,7 +35,7 @@ class CurveQuiz:
         self.trained = trained
         self.first: dict[int, bool] = {}
         names = sorted(each.name for each in GALLERY)
-        self.picture = widgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})
+        self.picture = widgets.HTML()
         self.curve = widgets.Dropdown(options=range(1, len(GALLERY) + 1), description="curve")
         self.choice = widgets.Dropdown(options=["choose ...", *names], description="diagnosis")
         self.feedback = widgets.HTML()
@@ -55,7 +58,8 @@ class CurveQuiz:
         fig, ax = plt.subplots(figsize=(5.4, 2.8), layout="constrained")
         draw_curves(self.trained[self.curve.value - 1], ax, f"curve {self.curve.value}")
         ax.set(xlabel="step", ylabel="loss")
-        self.picture.value = png(fig)
+        lines = " and ".join(self.trained[self.curve.value - 1])
+        self.picture.value = figure_html(quick_png(fig), f"Curve {self.curve.value}: {lines} loss over the steps.")
         self.choice.value, self.feedback.value = self.choice.options[0], ""
 
     def _answer(self, _change: object) -> None:

@@ -165,8 +165,8 @@ def _verdict(kept: dict) -> str:
 
 
 def _as_html(id: str, question: str, options: list[str]) -> str:
-    listed = "".join(f"<li>{_html(option)}</li>" for option in options)
-    return f'<p><b>Bet {id}.</b> {_html(question)}</p><ol type="A">{listed}</ol>'
+    listed = "".join(f"<br><b>{each}</b>&ensp;{_html(text)}" for each, text in zip(_LETTERS, options, strict=False))
+    return f"<p><b>Bet {id}.</b> {_html(question)}{listed}</p>"  # no <ol type="A">: JupyterLab numbers it 1, 2, 3
 
 
 def _html(text: str) -> str:

@@ -45,7 +45,7 @@ async id => {
     const trouble = shown.textContent.match(NO_VIEW);
     if (trouble) say(`shows ${trouble[0]}`);
     for (const image of shown.querySelectorAll("img")) {
-      if (!image.alt.trim()) say("a picture without alternative text");
+      if (["", "Image"].includes(image.alt.trim())) say("a picture without alternative text"); // JupyterLab writes "Image"
       if (!(await image.decode().then(() => image.naturalWidth > 0, () => false))) say(`a broken picture: ${image.alt}`);
     }
     for (const control of [...shown.querySelectorAll(CONTROLS)].filter(seen))
