@@ -11,17 +11,15 @@ async id => {
   const short = text => text.trim().replace(/\s+/g, " ").slice(0, 40);
   const ownText = each => [...each.childNodes].filter(n => n.nodeType === 3).map(n => n.data).join("").trim();
 
-  // The part of `each` that lies outside of an ancestor is lost, unless that ancestor or one inside it scrolls.
-  const isCut = (each, panel) => {
+  // What lies outside of the cell, or of an ancestor that hides it, is lost, unless something in between scrolls.
+  const isCut = (each, cell) => {
     const box = each.getBoundingClientRect();
-    for (let outer = each.parentElement; outer && outer !== panel.parentElement; outer = outer.parentElement) {
-      const style = getComputedStyle(outer);
-      if (scrolls(style)) return outer === panel;
-      if (style.overflowX === "visible" && outer !== panel) continue;
-      const room = outer.getBoundingClientRect();
-      if (box.right > room.right + 2 || box.left < room.left - 2) return true;
+    for (let outer = each.parentElement; ; outer = outer.parentElement) {
+      const style = getComputedStyle(outer), room = outer.getBoundingClientRect();
+      if (scrolls(style) && outer !== cell) return false;
+      if ((hides(style) || outer === cell) && (box.right > room.right + 2 || box.left < room.left - 2)) return true;
+      if (outer === cell) return false;
     }
-    return false;
   };
 
   const numbers = colour => colour.match(/[\d.]+/g).map(Number);
@@ -41,7 +39,7 @@ async id => {
     return (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
   };
 
-  const lookAt = async (shown, panel, say) => {
+  const lookAt = async (shown, cell, say) => {
     const trouble = shown.textContent.match(NO_VIEW);
     if (trouble) say(`shows ${trouble[0]}`);
     for (const image of shown.querySelectorAll("img")) {
@@ -53,7 +51,7 @@ async id => {
     for (const each of [...shown.querySelectorAll("*")].filter(seen)) {
       const style = getComputedStyle(each), text = ownText(each);
       const tag = each.tagName.toLowerCase();
-      if (/^(table|img|svg|pre|button|select|input|label|td|th|p|li|figure|mjx-container)$/.test(tag) && isCut(each, panel))
+      if (/^(table|img|svg|pre|button|select|input|label|td|th|p|li|figure|mjx-container)$/.test(tag) && isCut(each, cell))
         say(`cut at the side: ${tag} “${short(each.alt ?? each.textContent)}”`);
       if (text && hides(style) && each.clientWidth && each.scrollWidth > each.clientWidth + 1)
         say(`its end is hidden: “${short(text)}”`);
@@ -78,7 +76,7 @@ async id => {
   for (const cell of panel.querySelectorAll(".jp-Cell[data-windowed-list-index]")) {
     const index = Number(cell.dataset.windowedListIndex), say = sentence => found.push([index, sentence]);
     await drawn(cell, models[index]);
-    for (const shown of cell.querySelectorAll(".jp-OutputArea-output, .jp-MarkdownOutput")) await lookAt(shown, panel, say);
+    for (const shown of cell.querySelectorAll(".jp-OutputArea-output, .jp-MarkdownOutput")) await lookAt(shown, cell, say);
   }
   return found;
 }
