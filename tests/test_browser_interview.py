@@ -10,7 +10,7 @@ import pytest
 from browser.lab import serving
 from browser.marks import expect, pytestmark  # noqa: F401
 from browser.notebook import FRONT
-from browser.window import SECONDS, opened
+from browser.window import opened
 
 from course_lib.interview.practice import choose_questions
 from course_lib.interview.schedule import by_priority, cards_of
@@ -25,7 +25,6 @@ CELLS = (
     "from course_lib.interview.arithmetic import arithmetic\narithmetic('kv_gqa', seed=1)",
 )
 SCRATCH = f"[...jupyterapp.shell.widgets('main')].find(tab => tab.context?.path === '{NAME}')"
-FRONT = ".jp-NotebookPanel:not(.lm-mod-hidden)"  # the tab that is seen
 ATTEMPTS = 6
 CELL = f"{FRONT} .jp-CodeCell"
 RUN_ALL = "jupyterapp.commands.execute('notebook:run-all-cells')"
