@@ -18,7 +18,16 @@ def test_png_is_opaque_small_and_closes_the_figure():
     assert picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
 
 
-def test_256_colours_stay_close_to_the_drawing():
+def test_a_line_takes_64_colours_and_a_map_of_many_hues_256():
+    line, ax = plt.subplots(figsize=(4, 2))
+    ax.plot([0, 1, 3, 2])
+    hues, ax = plt.subplots(figsize=(4, 2))
+    ax.imshow(np.random.RandomState(0).rand(20, 40, 3), aspect="auto")
+    used = [len(Image.open(io.BytesIO(png(fig))).getcolors()) for fig in (line, hues)]
+    assert used[0] <= 64 and used[1] > 128
+
+
+def test_few_colours_stay_close_to_the_drawing():
     fig, ax = plt.subplots(figsize=(4, 2))
     ax.imshow(np.linspace(0, 1, 400).reshape(20, 20), cmap="magma", aspect="auto")
     full = io.BytesIO()
