@@ -294,15 +294,12 @@ print("spliced         ", tuple(model.splice(few_images, few_ids)[0].shape))
 print("scores          ", tuple(logits.shape))
 
 # %%
-fig, axes = plt.subplots(1, 5, figsize=(7.4, 1.8), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(6.8, 2.1), layout="constrained")
 for ax, image, answer in zip(axes, few_images, data.answers, strict=False):
     ax.imshow(image.permute(1, 2, 0))
     ax.set_title(answer.replace(" and ", "\nand "), fontsize=8)
     ax.axis("off")
-show(
-    fig,
-    "Five scenes of one or two coloured shapes, each with the caption to be written.",
-)
+show(fig, "Three scenes of coloured shapes, each with the caption to be written.")
 
 # %% [markdown]
 r"""
@@ -551,7 +548,7 @@ for each in gallery.GALLERY:
     trained.append([each.make(seed) for seed in SEEDS])
 first_seed = [runs[0] for runs in trained]
 fig, axes = gallery.draw_gallery(first_seed)
-fig.set_size_inches(6.2, 6.4)
+fig.set_size_inches(5.9, 6.1)
 show(
     fig,
     "Fifteen numbered loss curves: some flat, some noisy, one that ends early.",
@@ -1047,7 +1044,7 @@ for (name, key), style in zip(_orders.items(), ("-", "--", ":"), strict=True):
     _areas[name] = [curve.area.mean().item() for curve in _runs]
     ax.plot(_runs[0].shares, _runs[0].scores.mean(dim=0), style, label=name)
 ax.set(xlabel="share of pixels deleted", ylabel="probability of the colour word")
-ax.legend(fontsize=8)
+fig.legend(loc="outside upper left", ncols=3, fontsize=8)
 show(
     fig,
     "In the order of its own map the probability falls at once, in the others later.",
