@@ -45,7 +45,8 @@ def nesterov(parameter: Weights, gradient: Weights, state: State, *, lr: Rate, k
     """Momentum that looks ahead: u = keep u + g; w - lr (g + keep u). State 1.
 
     Sutskever et al. (2013), https://proceedings.mlr.press/v28/sutskever13.html, rewritten for the weights at which the
-    gradient is taken.
+    gradient is taken, with the learning rate outside of u as in torch.optim.SGD. The paper has it inside, which is the
+    same rule only while lr is constant.
     """
     velocity = keep * state.get("velocity", 0.0) + gradient
     return parameter - lr * (gradient + keep * velocity), {"velocity": velocity}

@@ -214,6 +214,35 @@ print("tensors = library:", torch.allclose(w, library, atol=1e-6))
 
 # %% [markdown]
 r"""
+Sutskever's paper keeps the rate *inside* the velocity, $u = \mu u - \eta g$, $w \leftarrow w + u$; PyTorch keeps it outside, as above. **Predict** when
+the two part:
+"""
+
+
+# %%
+def apart(rates):
+    """Distance of the two forms after the five gradients above, one rate a step."""
+    inside = outside = u_inside = u_outside = torch.zeros(3, 2)
+    for g, rate in zip(grads, rates, strict=True):
+        u_inside, u_outside = 0.9 * u_inside - rate * g, 0.9 * u_outside + g
+        inside, outside = inside + u_inside, outside - rate * u_outside
+    return (inside - outside).abs().max().item()
+
+
+constant, falling = apart([0.1] * 5), apart([0.1, 0.1, 0.01, 0.01, 0.01])
+claim(
+    "C17.24",
+    "Momentum with the learning rate inside the velocity (Sutskever) and outside (PyTorch) is one rule at a constant rate, and two "
+    "when the rate falls",
+    constant < 1e-6 and falling > 0.01,
+    measured=f"apart after five steps: constant {constant:.0e}, rate cut to a tenth after two {falling:.2f}",
+)
+
+# %% [markdown]
+r"""
+At a constant rate $u_\text{inside} = -\eta\, u_\text{outside}$. When the rate is cut, PyTorch's old velocity is cut with it at once; Sutskever's
+goes on at the old rate until it has decayed.
+
 Every rule in `course_lib/training/update_rules.py` has this form: a pure function `(parameter, gradient, state) -> (parameter,
 state)` of about a dozen lines. Are they the real thing? Twenty steps on a 6 × 4 matrix, beside `torch.optim`:
 """
@@ -944,14 +973,16 @@ r"""
 ## 17.8 At scale
 
 **Adam's memory for 7 B.** Mixed precision keeps, per weight: the weight in bf16 (2 bytes), its gradient in bf16 (2), the master weight
-in fp32 (4), and the optimiser's numbers in fp32 (4 each). The shapes are those of LLaMA 7B: 32 layers of width 4,096, an MLP of 11,008, 32,000 tokens.
+in fp32 (4), and the optimiser's numbers in fp32 (4 each). The shapes are those of LLaMA 7B: 32 layers of width 4,096, an MLP of 11,008, 32,000 tokens. And could the numbers be bf16? **Predict** what $v$ = 1 does
+when the gradients stop, at $\beta_2$ = 0.999 and 0.95.
 """
 
 # %%
 SHAPES = 32 * ([(4096, 4096)] * 4 + [(11008, 4096)] * 3) + 2 * [(32000, 4096)]
 weights = sum(rows * columns for rows, columns in SHAPES)
 STATE_BYTES = {"SGD": 0, "Adafactor": 4 * sum(r + c for r, c in SHAPES) / weights, "AdamW, 8-bit states": 2}
-STATE_BYTES |= {"momentum, Lion, Muon": 4 * kept["momentum"], "AdamW": 4 * kept["AdamW"]}
+STATE_BYTES |= {"momentum, Lion": 4 * kept["momentum"], "AdamW": 4 * kept["AdamW"]}
+STATE_BYTES["Muon + AdamW"] = 4 * kept["Muon"] + 4 * 64000 * 4096 / weights  # embeddings and head: AdamW
 print(f"{weights / 1e9:.2f} B weights in matrices\n{'':22s}{'bytes a weight':>15s}{'GB':>7s}   of which state")
 for name, extra in STATE_BYTES.items():
     print(f"{name:22s}{8 + extra:>15.2f}{(8 + extra) * weights / 1e9:>7.0f}{extra * weights / 1e9:>11.1f}")
@@ -963,10 +994,20 @@ claim(
     measured=f"{8 + STATE_BYTES['AdamW']:.0f} bytes; {16 * weights / 2**30:.0f} GiB for these {weights / 1e9:.2f} B",
 )
 
+claim(
+    "C17.25",
+    "Stored in bf16 and rounded to nearest, v = 1 stays 1 after a step without gradient at β₂ = 0.999, and so for ever; at 0.95 it falls",
+    torch.tensor(0.999 * 1).bfloat16() == 1 and abs(torch.tensor(0.95 * 1).bfloat16() / 0.95 - 1) < 0.004,
+    measured=f"0.999 is stored as {torch.tensor(0.999).bfloat16():.4f}, 0.95 as {torch.tensor(0.95).bfloat16():.4f}",
+)
+
 # %% [markdown]
 r"""
 No 80 GB card holds AdamW's. The ways out: shard the state over GPUs (ZeRO stage 1 does this and nothing else), states in 8 bits with a
 scale per block, a rule with less state (Lion, Muon, Adafactor), or fewer trained weights (LoRA).
+
+**State in bf16** halves the 8 bytes. bf16 has 8 significant bits, so a change of less than about 0.2 to 0.4 % is rounded away: "never $v$ in bf16" is a rule for
+$\beta_2$ = 0.999. DeepSeek-V3 trained with 0.95 and kept both averages in bf16.
 
 **What changes around the rule.** With fp16, unscale the gradients *before* you clip, or you clip the loss scale. With accumulation, clip
 once, after the last micro-batch. With sharding, the norm is global: square, sum over GPUs, then the root. Embeddings and the last layer stay with AdamW
@@ -974,7 +1015,9 @@ when hidden matrices go to Muon, which needs whole matrices and therefore a gath
 
 **When the loss spikes** on a large run: look at the gradient norm and at update sizes per layer first. Then, in this order: clip (it is probably on);
 lower $\beta_2$ to 0.95; longer warm-up or a lower rate; limit the update's size; and the bluntest one, go back about 100 steps and skip the
-next few hundred batches, which is what PaLM did, roughly 20 times, *although* clipping was on.
+next few hundred batches, which is what PaLM did, roughly 20 times, *although* clipping was on. None of these touches a cause inside the model. If
+*attention logits* grow, normalise queries and keys (QK-norm) or rescale their weights when a logit passes a limit (QK-clip, with Muon in Kimi K2); if
+*output logits* drift, penalise $\log^2 Z$ of the softmax (z-loss, also in PaLM).
 
 ## 17.9 Look inside
 
@@ -1069,7 +1112,8 @@ r"""
 1. Kingma, Ba (2014), *Adam: A Method for Stochastic Optimization*, [arXiv:1412.6980](https://arxiv.org/abs/1412.6980): algorithm 1, bias correction, and Adamax in section 7.1.
 2. Loshchilov, Hutter (2017), *Decoupled Weight Decay Regularization*, [arXiv:1711.05101](https://arxiv.org/abs/1711.05101): AdamW, without the schedule multiplier.
 3. Sutskever et al. (2013), *On the importance of initialization and momentum in deep learning*,
-   <https://proceedings.mlr.press/v28/sutskever13.html>: momentum and Nesterov, in PyTorch's form.
+   <https://proceedings.mlr.press/v28/sutskever13.html>: momentum and Nesterov; the rate stands inside the velocity,
+   in `torch.optim.SGD` and here outside (17.4).
 4. Duchi, Hazan, Singer (2011), *Adaptive Subgradient Methods for Online Learning and Stochastic Optimization*, [JMLR 12](https://jmlr.org/papers/v12/duchi11a.html): the diagonal form.
 5. Hinton (2012), *Neural Networks for Machine Learning*, [lecture 6e](https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf): RMSprop, never published as a paper.
 6. Zeiler (2012), *ADADELTA: An Adaptive Learning Rate Method*, [arXiv:1212.5701](https://arxiv.org/abs/1212.5701).
@@ -1087,6 +1131,9 @@ r"""
 17. Dettmers et al. (2021), *8-bit Optimizers via Block-wise Quantization*, [arXiv:2110.02861](https://arxiv.org/abs/2110.02861): counted, not built; block scales left out of the count.
 18. OLMo Team (2024), *2 OLMo 2 Furious*, [arXiv:2501.00656](https://arxiv.org/abs/2501.00656): no decay on embeddings.
 19. Rajbhandari et al. (2019), *ZeRO: Memory Optimizations Toward Training Trillion Parameter Models*, [arXiv:1910.02054](https://arxiv.org/abs/1910.02054): 16 bytes a weight.
+20. DeepSeek-AI (2024), *DeepSeek-V3 Technical Report*, [arXiv:2412.19437](https://arxiv.org/abs/2412.19437): both moments in bf16, $\beta_2$ = 0.95.
+21. Wortsman et al. (2023), *Small-scale proxies for large-scale Transformer training instabilities*, [arXiv:2309.14322](https://arxiv.org/abs/2309.14322): QK-norm and z-loss. Kimi
+    Team (2025), *Kimi K2*, [arXiv:2507.20534](https://arxiv.org/abs/2507.20534): QK-clip.
 
 ## 17.13 Worked solutions
 """
