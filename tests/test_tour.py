@@ -116,18 +116,26 @@ def changes(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("path", "touched"),
     [
-        "notebooks/src/07_fusing_modalities.py",
-        "notebooks/07_fusing_modalities.ipynb",
-        "notebooks/figures/07_where_to_fuse.svg",
-        "course_lib/exercises/lesson_07/fuse.py",
+        ("notebooks/src/07_fusing_modalities.py", "07"),
+        ("notebooks/07_fusing_modalities.ipynb", "07"),
+        ("notebooks/figures/07_where_to_fuse.svg", "07"),
+        ("course_lib/exercises/lesson_07/fuse.py", "07"),
+        ("course_lib/interview/mock_page.py", "00"),  # through interview/mock.py
+        ("course_lib/interview/keys.js", "00"),
+        ("course_lib/lesson/live.py", "every"),
+        ("course_lib/jupyter/custom/custom.css", "every"),
+        ("README.md", "none"),
+        ("course_lib/cli_train.py", "none"),
     ],
 )
-def test_a_change_touches_its_lesson(changes, path):
-    changes += ["README.md", path, "datasets/questions/12_x.yaml"]
-    assert [lesson.number for lesson in choose([], "HEAD~1")] == ["07"]
-    assert choose(["00", "12"], "HEAD~1") == []
+def test_a_change_touches_the_lessons_that_read_it(changes, path, touched):
+    changes += ["datasets/questions/12_x.yaml", path]
+    numbers = [lesson.number for lesson in choose([], "HEAD~1")]
+    everything = [lesson.number for lesson in load_lessons() if lesson.built]
+    assert numbers == {"every": everything, "none": []}.get(touched, [touched])
+    assert [lesson.number for lesson in choose(["00", "12"], "HEAD~1")] == [n for n in ("00", "12") if n in numbers]
 
 
 def test_every_built_lesson_is_visited_unless_some_are_named():

@@ -8,6 +8,10 @@ from typing import Any, NamedTuple
 from browser.notebook import Notebook
 
 SCRIPT = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")
+WHOLE = """id => {
+    const models = [...jupyterapp.shell.widgets("main")].find(tab => tab.id === id).content.widgets;
+    return document.getElementById(id).querySelectorAll(".jp-Cell[data-windowed-list-index]").length === models.length;
+}"""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LINES = 150
 """An output with more is a wall."""
@@ -27,6 +31,7 @@ class Finding(NamedTuple):
 
 def on_the_page(notebook: Notebook, when: str) -> list[Finding]:
     """Missing views, pictures without words, controls without names, what is cut, what is hard to read."""
+    notebook.page.wait_for_function(WHOLE, arg=notebook.id)  # JupyterLab adds cells one by one while it has time
     return [Finding(cell, what, when) for cell, what in notebook.page.evaluate(SCRIPT, notebook.id)]
 
 
