@@ -56,11 +56,12 @@ def _command(folder: Folder, port: int, token: str) -> list[str]:
 
 
 def _environment(home: Path) -> dict[str, str]:
-    """The learner's, without their Jupyter settings and without what makes notebooks static."""
+    """The learner's, without their Jupyter settings and without what the check of notebooks sets (its conftest.py)."""
     ours = {f"JUPYTER_{name}_DIR": str(home / name.lower()) for name in ("CONFIG", "RUNTIME")}
     ours |= {"IPYTHONDIR": str(home / "ipython"), "JUPYTER_PREFER_ENV_PATH": "1"}  # python3: this interpreter
     ours |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COURSE_DATA": str(home / "data")}
-    return {name: value for name, value in os.environ.items() if name != "COURSE_STATIC"} | ours
+    checked = {"COURSE_STATIC", "PYTHONSTARTUP"}
+    return {name: value for name, value in os.environ.items() if name not in checked} | ours
 
 
 def _free_port() -> int:
