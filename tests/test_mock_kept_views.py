@@ -1,6 +1,7 @@
 """The mock interview's view: at every stage, whatever is pressed and however it goes, what was put down is kept."""
 
 import functools
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -31,8 +32,9 @@ def script():
 
 
 @pytest.fixture
-def shell():
+def shell(monkeypatch):
     """IPython's own, with nothing in it."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell takes its place and empties it
     found = InteractiveShell.instance()
     found.reset(new_session=False)
     yield found
