@@ -7,11 +7,12 @@ import nbformat
 import pytest
 from browser.lab import serving, wait_for
 from browser.marks import expect, pytestmark  # noqa: F401
-from browser.notebook import FRONT
+from browser.notebook import FRONT, Notebook
 from browser.window import opened
 from nbformat.v4 import new_code_cell, new_notebook
 
 NAME = "live.ipynb"
+LESSON = "07_fusing_modalities.ipynb"
 ALT = "A wide bar."
 EXPLORER = f"""
 import matplotlib.pyplot as plt
@@ -117,6 +118,23 @@ def test_saved_and_opened_again_it_shows_the_static_form(page, lab):
     page.evaluate("jupyterapp.serviceManager.sessions.shutdownAll()")
     page.close()
     looks_static(show(lab))
+
+
+def test_a_link_in_a_lesson_that_was_not_run_asks_nothing(lab):
+    """JupyterLab asks "Run Command?" in a notebook with outputs that it does not trust."""
+    window, address, _ = lab
+    page = window.new_page()
+    page.goto(address.replace(NAME, LESSON))
+    lesson = Notebook(page, LESSON)
+    for start in ("import", r"show_questions\("):
+        lesson.cell(start).locator(".cm-content").click()
+        page.keyboard.press("Shift+Enter")
+    questions = lesson.cell(r"show_questions\(")
+    questions.get_by_role("button", name="Reveal").click()
+    link = questions.get_by_role("link", name="claim C07.").first
+    link.click()
+    expect(lesson.linked(link)).to_be_in_viewport()
+    expect(page.get_by_role("dialog")).to_have_count(0)
 
 
 def looks_static(page):

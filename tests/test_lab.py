@@ -2,14 +2,18 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat.sign import NotebookNotary
 
 from course_lib import lab
 from course_lib.copies.folder import Folder
+from course_lib.lesson.syllabus import load_lessons
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -133,3 +137,17 @@ def test_the_first_layout_is_written_once(tmp_path):
     manager.save("default", json.dumps({"data": {"mine": 1}, "metadata": {"id": "default"}}))
     lab.lay_out(folder)
     assert manager.load("default")["data"] == {"mine": 1}
+
+
+def test_a_lesson_is_trusted_as_it_was_shipped_and_not_as_somebody_changed_it(tmp_path):
+    lesson, changed = [each for each in load_lessons() if each.built][:2]
+    for each in (lesson, changed):
+        shutil.copy(each.notebook, tmp_path)
+    mine = nbformat.read(changed.notebook, 4)
+    mine.cells[0].source += " mine"
+    nbformat.write(mine, tmp_path / changed.notebook.name)
+    notary = NotebookNotary(data_dir=str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    lab.trust_lessons(tmp_path, notary)
+    found = [notary.check_signature(nbformat.read(tmp_path / each.notebook.name, 4)) for each in (lesson, changed)]
+    assert found == [True, False]

@@ -61,6 +61,12 @@ class Notebook:
         found = [re.search(f"^{pattern}", cell["source"], re.MULTILINE) for cell in self.cells()]
         return self.at(next(index for index, match in enumerate(found) if match))
 
+    def linked(self, link: Locator) -> Locator:
+        """The cell that a link "07_x.ipynb#cell-id=1a2b3c4d" names, wherever the page is scrolled to."""
+        id = link.get_attribute("href").partition("#cell-id=")[2]
+        index = next(index for index, cell in enumerate(self.cells()) if cell["id"] == id)
+        return self.panel.locator(f'.jp-Cell[data-windowed-list-index="{index}"]')
+
     def answer(self, cell: Locator, code: str) -> None:
         """Replace a cell's code and press Shift+Enter."""
         cell.locator(".cm-content").click()
