@@ -19,8 +19,6 @@ from unittest import mock
 import ipywidgets as widgets
 
 PICTURE = re.compile(r'<img alt="[^"]+"[^>]* src="data:image/png;base64,[^"]{100,}"')
-ENTRIES = 8
-"""Of a menu, at most so many are chosen."""
 
 
 def install() -> None:
@@ -66,7 +64,7 @@ def _try(view: widgets.VBox, control: widgets.Widget) -> None:
 
 def _positions(control: widgets.Widget) -> Iterator[Any]:
     if isinstance(control, widgets.Dropdown):
-        yield from [value for _, value in control._options_full][:ENTRIES]
+        yield from (value for _, value in control._options_full)
     elif isinstance(control, widgets.Checkbox):
         yield not control.value
     else:
