@@ -10,14 +10,13 @@ import nbformat
 import pytest
 from browser.lab import serving, wait_for
 from browser.marks import expect, pytestmark  # noqa: F401
-from browser.notebook import FRONT
+from browser.notebook import FRONT, READY
 from browser.window import opened
 
 from course_lib.copies.merge import NOTE
 from course_lib.lesson import syllabus
 
 LESSON = "00_start_here.ipynb"
-OPEN = "name => window.jupyterapp?.shell.currentWidget?.context?.path === name"
 ANSWER = "return x.softmax(dim=-1)  # my own answer"
 
 
@@ -34,17 +33,17 @@ def course(tmp_path, monkeypatch):
 
 @contextmanager
 def day(home):
-    """`course lab`, and the page that it opens."""
+    """`course lab`, and the page that it opens, when the kernel has written its language into the file."""
     with serving(home) as (address, token), opened(1366, 768) as window:
         page = window.new_page()
         page.goto(f"{address}/?token={token}")
-        page.wait_for_function(OPEN, arg=LESSON)
+        page.wait_for_function(READY, arg=LESSON)
         yield page
 
 
 def open_lesson(page, name):
     page.evaluate("path => jupyterapp.commands.execute('docmanager:open', {path})", name)
-    page.wait_for_function(OPEN, arg=name)
+    page.wait_for_function(READY, arg=name)
 
 
 def write_answer(page):

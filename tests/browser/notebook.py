@@ -61,9 +61,9 @@ class Notebook:
         found = [re.search(f"^{pattern}", cell["source"], re.MULTILINE) for cell in self.cells()]
         return self.at(next(index for index, match in enumerate(found) if match))
 
-    def linked(self, link: Locator) -> Locator:
-        """The cell that a link "07_x.ipynb#cell-id=1a2b3c4d" names, wherever the page is scrolled to."""
-        id = link.get_attribute("href").partition("#cell-id=")[2]
+    def linked(self, address: str) -> Locator:
+        """The cell that a link to "07_x.ipynb#cell-id=1a2b3c4d" names, wherever the page is scrolled to."""
+        id = address.partition("#cell-id=")[2]
         index = next(index for index, cell in enumerate(self.cells()) if cell["id"] == id)
         return self.panel.locator(f'.jp-Cell[data-windowed-list-index="{index}"]')
 
