@@ -32,7 +32,7 @@ def draw(
     found = race(rule, [*ANGLES, float(angle)], float(condition), **settings)
     other = race(update_rules.momentum, ANGLES, float(condition), **settings)
     here = int(found.steps[-1].clamp(max=LIMIT))
-    fig, (left, right) = plt.subplots(1, 2, figsize=(6.6, 2.9), layout="constrained")
+    fig, (left, right) = plt.subplots(1, 2, figsize=(6.2, 2.7), layout="constrained")
     _draw_way(left, found, here, angle, condition)
     left.set(title=f"{name}, turned by {angle:g}°")
     right.plot(ANGLES, other.steps, "k:", label="momentum")
