@@ -165,6 +165,17 @@ def test_a_result_that_the_checker_cannot_use_is_not_called_a_crash(came, words)
     assert words + ", which is not what the task asks for" in line(lambda x, y: came, has_an_item)
 
 
+@pytest.mark.parametrize("cut", [torch.Tensor.detach, lambda x: torch.tensor(x.tolist()), torch.zeros_like])
+def test_a_result_without_a_gradient_is_told_so(cut):
+    def has_a_gradient(total):
+        numbers = NUMBERS.clone().requires_grad_()
+        torch.autograd.grad(total(numbers, WORDS).sum(), numbers)
+
+    assert "came back without a gradient to the arguments: something cut the graph" in line(
+        lambda x, y: cut(x), has_a_gradient
+    )
+
+
 def test_an_assertion_of_the_learner_is_a_crash_and_one_of_the_checker_is_advice():
     def total(x, y):
         assert len(x) == 4

@@ -18,6 +18,8 @@ from course_lib.lesson import witness
 
 _COURSE = str(Path(__file__).resolve().parents[1])
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
+_CUT = ("does not require grad", "not have been used in the graph")
+"""Words of torch's autograd where a result does not depend on an argument."""
 WIDTH = 70
 """Characters of a line of code that are shown."""
 
@@ -44,6 +46,11 @@ def describe(error: BaseException, answer: Callable, returned: Any) -> str:
         return f"your code raised {kind} in line {line.lineno}{shown}: {message}"
     if any(_is_call(frame) for frame in traceback.extract_tb(error.__traceback__)):
         return f"your code raised {kind}: {message}"  # the call itself: names or number of its arguments
+    if any(words in message for words in _CUT):
+        return (
+            f"{what_came(returned)} came back without a gradient to the arguments: something cut the graph, such as "
+            "item(), tolist(), numpy(), detach() or torch.tensor(); compute with tensors from end to end"
+        )
     return f"{what_came(returned)} came back, which is not what the task asks for ({kind}: {message})"
 
 

@@ -56,6 +56,20 @@ def late_keeps_classes_and_weights(late_fusion):
         )
 
 
+def late_survives_certainty(late_fusion):
+    """Each side rules a class out with probability 0 in 32 bits; the log space still has an order."""
+    image, text = torch.tensor([[1e4, -1e4, 0.0]]), torch.tensor([[-1e4, 1e4, 5e3]])
+    for space, weight, due in (("probability", 0.25, [[0.25, 0.75, 0.0]]), ("log", 0.5, [[0.0, 0.0, 1.0]])):
+        got = late_fusion(image, text, weight, space)
+        assert got.isfinite().all(), (
+            f"{space}: logits of +-1e4 gave inf or nan: a probability that has become 0 has no logarithm; take log_softmax"
+        )
+        assert close(got, due), (
+            f"{space}: two sides sure of different classes, +-1e4, should give {due[0]}, got {got[0].tolist()}: nothing "
+            "may be clamped"
+        )
+
+
 def _late(image_logits, text_logits, weight, space):
     if space == "probability":
         return weight * image_logits.softmax(-1) + (1 - weight) * text_logits.softmax(-1)
@@ -80,6 +94,18 @@ def _late_by_powers(image_logits, text_logits, weight, space):
     return mixed / mixed.sum(1, keepdim=True)
 
 
+def _late_with_an_epsilon(image_logits, text_logits, weight, space):
+    p, q = image_logits.softmax(-1) + 1e-12, text_logits.softmax(-1) + 1e-12
+    return _late(p.log(), q.log(), weight, space)
+
+
+def _late_by_odds(image_logits, text_logits, weight, space):
+    if space == "probability":
+        return torch.lerp(text_logits.softmax(1), image_logits.softmax(1), weight)
+    mixed = torch.lerp(text_logits, image_logits, weight)
+    return 1 / (mixed[:, None, :] - mixed[:, :, None]).exp().sum(2)
+
+
 def _late_of_logits(image_logits, text_logits, weight, space):
     if space == "log":  # what the two logarithms normalise away is a number per row
         return (weight * image_logits + (1 - weight) * text_logits).softmax(-1)
@@ -88,17 +114,19 @@ def _late_of_logits(image_logits, text_logits, weight, space):
 
 
 def _late_by_example(image_logits, text_logits, weight, space):
+    def logs(row):
+        size = max(row) + math.log(sum(math.exp(each - max(row)) for each in row))
+        return [each - size for each in row]
+
     def share(row):
-        powers = [math.exp(each - max(row)) for each in row]
-        return [power / sum(powers) for power in powers]
+        return [math.exp(each) for each in logs(row)]
 
     rows = []
     for own, other in zip(image_logits.tolist(), text_logits.tolist(), strict=True):
-        p, q = share(own), share(other)
         if space == "probability":
-            rows.append([weight * a + (1 - weight) * b for a, b in zip(p, q, strict=True)])
+            rows.append([weight * a + (1 - weight) * b for a, b in zip(share(own), share(other), strict=True)])
         else:
-            rows.append(share([weight * math.log(a) + (1 - weight) * math.log(b) for a, b in zip(p, q, strict=True)]))
+            rows.append(share([weight * a + (1 - weight) * b for a, b in zip(logs(own), logs(other), strict=True)]))
     return torch.tensor(rows)
 
 
@@ -106,13 +134,14 @@ late_fusion = Exercise(
     id="07.3 late_fusion",
     task="Write late_fusion(image_logits, text_logits, weight, space): (B, K), (B, K) -> (B, K) probabilities. "
     "space='probability' averages probabilities, space='log' averages log-probabilities and normalises again; "
-    "`weight` is the image's share.",
+    "`weight` is the image's share. Logits reach +-10,000.",
     stages=(
         late_returns_probabilities,
         late_ignores_a_constant,
         late_mixes_probabilities,
         late_multiplies_in_log_space,
         late_keeps_classes_and_weights,
+        late_survives_certainty,
     ),
     reference=_late,
     mutants={
@@ -128,9 +157,11 @@ late_fusion = Exercise(
         "classes are the last axis": lambda i, t, w, space: (
             _late(i, t, w, space) if i.shape[0] == i.shape[1] else _late(i.T, t.T, w, space).T
         ),
+        "log: logits of +-1e4 gave inf or nan": _late_by_powers,
+        "nothing may be clamped": _late_with_an_epsilon,
     },
     alternatives={
-        "a product of powers": _late_by_powers,
+        "one over a sum of odds": _late_by_odds,
         "logits mixed before one softmax": _late_of_logits,
         "example by example": _late_by_example,
     },

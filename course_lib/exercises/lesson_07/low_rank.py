@@ -25,6 +25,9 @@ def _explicit_tensor(image, text, image_factors, text_factors):
 def low_rank_has_shape(low_rank):
     got = tuple(low_rank(*_low_rank_case()).shape)
     assert got == (6, 3), f"six examples and three outputs should give (6, 3), got {got}"
+    for batch, out in ((1, 3), (6, 1)):
+        got = tuple(low_rank(*_low_rank_case(batch=batch, out=out)).shape)
+        assert got == (batch, out), f"an axis of length 1 is an axis: ({batch}, {out}) is due, got {got}; no squeeze"
 
 
 def low_rank_keeps_each_modality_alone(low_rank):
@@ -151,6 +154,7 @@ low_rank = Exercise(
     reference=_low_rank,
     mutants={
         "should give (6, 3)": lambda *case: torch.mul(*_low_rank_parts(*case)),
+        "no squeeze": lambda *case: _low_rank(*case).squeeze(),
         "with an all-zero text": _low_rank_without_one,
         "multiply, not add": _low_rank_adds,
         "multiply first, then sum over rank": _low_rank_sums_first,

@@ -62,6 +62,8 @@ def pick_doubts_the_joint_model(pick_operator):
 
 
 def pick_counts_the_tolerance_in(pick_operator):
+    got = pick_operator(**_report("third decimal"), tolerance=0.001)
+    assert got == "interaction", "with tolerance=0.001 a gain of 0.002 is no noise: use the argument, not 0.02"
     got = pick_operator(image=0.5, text=0.5, additive=0.5, joint=0.75, chance=0.125, tolerance=0.25)
     assert got == "one modality", "a difference of exactly `tolerance` is noise too, whatever its value: <=, not <"
 
@@ -175,6 +177,7 @@ pick_operator = Exercise(
         "joint stands at chance": _pick_without_chance,
         "the last 0.14 are interaction": _pick_by_chance,
         "the best of the four is the ceiling": _pick_with_joint_as_ceiling,
+        "use the argument, not 0.02": lambda **report: _pick(**{**report, "tolerance": 0.02}),
         "<=, not <": _pick_strictly,
         "may be either of the two": lambda **r: (
             "late fusion" if (found := _pick(**r)) == "one modality" and r["text"] > r["image"] + 0.1 else found

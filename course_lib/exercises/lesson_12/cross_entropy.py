@@ -97,6 +97,9 @@ def ce_smooths_with_weights(cross_entropy):
     logits, label = drawn(6)
     weight = torch.tensor([1.0, 2.0, 0.5, 4.0, 3.0], dtype=torch.float64)
     got = cross_entropy(logits, label, smoothing=0.2, weight=weight)
+    assert not close(got, F.cross_entropy(logits, label, label_smoothing=0.2)), (
+        "with smoothing the weights have no effect any more: the options combine"
+    )
     assert close(got, F.cross_entropy(logits, label, weight, label_smoothing=0.2)), (
         "smoothing with weights: each -log p_k of the smoothed part takes its own weight[k], not the label's"
     )
@@ -235,6 +238,9 @@ cross_entropy = Exercise(
         "weight by the label": _ce_weight_of_the_prediction,
         "must punish certainty": lambda z, y, smoothing=0.0, **options: _ce(z, y, **options),
         "e / K for every class": _ce_smooths_the_others,
+        "the weights have no effect any more": lambda z, y, smoothing=0.0, weight=None, **options: _ce(
+            z, y, smoothing=smoothing, weight=None if smoothing else weight, **options
+        ),
         "takes its own weight[k]": _ce_smooths_by_the_labels_weight,
         "nothing may be cut or detached": lambda z, y, **options: (
             _ce(z.clamp(-9e3, 9e3), y, **options)

@@ -56,6 +56,7 @@ def focal_has_a_gradient(focal):
 def focal_weighs_the_label(focal):
     logits, label = drawn(8, classes=3)
     alpha = torch.tensor([0.1, 0.2, 0.7], dtype=torch.float64)
+    without_focus = focal(logits, label, gamma=0.0, alpha=alpha)
     alone = [focal(logits[i : i + 1], label[i : i + 1], gamma=2.0) for i in range(8)]
     got, due = (
         focal(logits, label, gamma=2.0, alpha=alpha),
@@ -67,6 +68,8 @@ def focal_weighs_the_label(focal):
         "doubling alpha must double the loss: it leaked into p; take p before you apply alpha"
     )
     assert close(got, due), "alpha landed on another class: alpha[k] belongs to examples whose label is k"
+    due = (alpha[label] * F.cross_entropy(logits, label, reduction="none")).mean()
+    assert close(without_focus, due), "at gamma=0 alpha has no effect, or another: the two options are independent"
 
 
 def focal_is_stable(focal):
@@ -187,6 +190,9 @@ focal = Exercise(
         "leaked into p": _focal_with_alpha_in_p,
         "alpha landed on another class": lambda z, y, gamma=2.0, alpha=None: _focal(
             z, y, gamma, None if alpha is None else alpha.flip(0)
+        ),
+        "the two options are independent": lambda z, y, gamma=2.0, alpha=None: (
+            _focal(z, y, gamma, alpha) if gamma else F.cross_entropy(z, y)
         ),
         "start from log_softmax": _focal_from_probabilities,
         "(1 - p)^1 of the cross-entropy": lambda z, y, gamma=2.0, alpha=None: _focal(
