@@ -35,7 +35,7 @@ the caption is wrong. Image alone gets 50 %, caption alone gets 50 %. Five colle
 - **A** averages the probabilities of an image network and a text network that were trained apart.
 - **B** adds the logits of the two networks and trains both together.
 - **C** concatenates the two feature vectors and trains one linear layer on top.
-- **D** multiplies two linear projections and trains a linear layer on top.
+- **D** multiplies one linear projection of the image by one of the text; the product is the logit.
 - **E** has an image network and a text network with two outputs each. A small network reads these four numbers and decides.
   All three are trained together. Nothing but predictions meets: this is *late* fusion.
 
@@ -80,7 +80,7 @@ averaged.](figures/07_where_to_fuse.svg)
 
 The picture shows where two modalities can meet: as tokens, as features, or as decisions. Further right, the parts are
 easier to train, replace and debug apart. Fusing features is also called *feature level*, fusing predictions *decision level* or
-*parallel*. A *cascade* is serial: one stage's decision is the next stage's input, as when a detector feeds a reasoner.
+*parallel*, doing both *hybrid*. A *cascade* is serial: one stage's decision is the next stage's input, as when a detector feeds a reasoner.
 
 Beware of the words. Here *early* means one token sequence. LLaVA first encodes the image with CLIP and then concatenates tokens.
 Papers on native multimodal models call that *late* fusion, and keep *early* for models without an image encoder. Say which
@@ -102,7 +102,7 @@ for name in ("sum", "mean", "product", "max", "concat", "outer"):
 # %% [markdown]
 r"""
 Four of the six cannot tell *who said what*. How much of the image is still there? Draw 2,000 pairs of independent 16-wide
-vectors, fuse them, and ask the best *linear* map to bring the image back. $R^2 = 1$ means all of it, 0 means none.
+vectors, normal with mean 0, fuse them, and ask the best *linear* map to bring the image back. $R^2 = 1$ means all of it, 0 means none.
 """
 
 # %%
@@ -119,8 +119,8 @@ show(fig, "Concatenation keeps all, sum and mean half, max a third, the product 
 # %% tags=["claim", "reveal"]
 claim(
     "C07.1",
-    "Linearly recoverable: all of the image from a concatenation, half from sum or mean, "
-    "a third from max, none from a product",
+    "Linearly recoverable, of normal features with mean 0: all of the image from a concatenation, "
+    "half from sum or mean, a third from max, none from a product",
     left["concat"] > 0.999
     and all(0.45 < left[name] < 0.55 for name in ("sum", "mean"))
     and 0.31 < left["max"] < 0.42
@@ -135,8 +135,30 @@ Why half? Given $s = x + y$ with equal variances, the best guess of $x$ is $s/2$
 that of $x$. (For max theory says $\tfrac14 / (1 - 1/\pi) = 0.37$: the covariance of $x$ with $\max(x, y)$ is $\tfrac12$, the
 variance of the maximum $1 - 1/\pi$.)
 
-Losing half is not being useless: a sum works when the *encoders learn* to write into different directions of one
-space. But what a sum of unrelated features has lost, no later layer gets back.
+How far does this reach? The half of a sum holds for any distribution with equal variances. The nothing of a product needs the mean 0: it is
+the sign of the text that hides the image. And *linear* is in the question. A sum of codes that stay distinct loses nothing for a
+reader with a hidden layer. The folded claim checks both.
+"""
+
+# %% tags=["claim"]
+above = torch.rand(3, 2000, 16)  # as after a sigmoid: between 0 and 1
+kept, chance = (linear_recovery(fuse_product(*above[:2]), above[k]) for k in (0, 2))
+codes = torch.randn(2, 4, 16)  # four images, four texts, a random code each
+sums = (codes[0][:, None] + codes[1]).flatten(0, 1)  # all 16 pairs
+apart = torch.cdist(sums, sums).fill_diagonal_(float("inf")).min().item()
+claim(
+    "C07.1b",
+    "Of features between 0 and 1 a product keeps over a third, linearly; and the sums of four image "
+    "codes and four text codes are 16 different points, so a non-linear reader can tell all pairs",
+    0.35 < kept < 0.5 and chance < 0.05 and apart > 0.5,
+    measured=f"R² {kept:.2f}, of an unrelated image {chance:.2f}; nearest two of 16 sums "
+    f"{apart:.1f} apart",
+)
+
+# %% [markdown]
+r"""
+So a sum works when the *encoders learn* to write into different directions of one space, or when a hidden layer follows ("sum, MLP"
+in 7.7). What two pairs with the *same* sum had in them, no later layer tells apart.
 
 ### Exercise 07.1 · fuse ●○○ 10 minutes
 
@@ -166,7 +188,7 @@ matter; the card in 7.13 has every operator with its cost.
 | --- | --- | --- |
 | additive | $x + y$; $W[x; y]$; $w_1 \log p_1 + w_2 \log p_2$ | no |
 | product | $W\,([1;x] \otimes [1;y])$, low rank $\sum_r (U_r[1;x]) \odot (V_r[1;y])$ | yes |
-| input-dependent weights | gate $g \odot \tilde x + (1-g) \odot \tilde y$ with $g=\sigma(W[x;y])$; attention | yes |
+| input-dependent weights | gate $g \odot \tilde x + (1-g) \odot \tilde y$ with $g=\sigma(W[x;y])$; FiLM $\gamma(y) \odot x + \beta(y)$; attention | yes |
 | a network on top | $W_2\,\mathrm{relu}(W_1 [x; y])$; the same on predictions | yes |
 
 *Feature extraction* makes $x$ from pixels and $y$ from words, one modality at a time. *Fusion* begins where a number first
@@ -305,7 +327,7 @@ averages put the line at the same place. Calibration, other thresholds and a thi
 
 `(B, K), (B, K) -> (B, K)` probabilities whose rows sum to 1. `weight` is the image's share, a float from 0 to 1; the text gets the rest.
 `space="probability"` averages probabilities; `space="log"` averages log-probabilities and normalises again. Softmax every modality
-first: adding a constant to one row of logits must change nothing.
+first: adding a constant to one row of logits must change nothing. Logits reach ±10,000, also on both sides at once: no `nan`.
 """
 
 
@@ -405,7 +427,9 @@ def zoo():
         "sum, linear": FuseThenHead(fuse_sum, nn.Linear(16, 2)),
         "C: concat, linear": FuseThenHead(fuse_concat, nn.Linear(32, 2)),
         "product, linear": FuseThenHead(fuse_product, nn.Linear(16, 2)),
-        "D: low rank, R = 1": LowRankTensorFusion([16, 16], 1, 2),
+        "D: low rank, R = 1": FuseThenHead(
+            LowRankTensorFusion([16, 16], 1, 1), nn.ZeroPad1d((1, 0))
+        ),
         "tensor": TensorFusion([16, 16], 2),
         "gate, linear": FuseThenHead(gate, nn.Linear(16, 2)),
         "FiLM, linear": FuseThenHead(film, nn.Linear(16, 2)),
@@ -420,10 +444,10 @@ def label_loss(model, batch):
 
 
 # %%
-def train(model, data, seed, steps=200, batch=800, rate=1e-2):
+def train(model, data, seed, steps=200, batch=800, rate=1e-2, loss=label_loss):
     """Trained on (image, text, label); the seed fixes the order of the examples."""
     config = TrainConfig(steps=steps, batch_size=batch, learning_rate=rate, seed=seed)
-    fit(model, data, label_loss, config)
+    fit(model, data, loss, config)
     return model.eval().requires_grad_(False)
 
 
@@ -442,7 +466,7 @@ print(len(models), "models trained")
 # %% [markdown]
 r"""
 **A**, the average of two models trained apart, needs no training of its own. Voting and stacking take the same two models; stacking is
-fitted on 2,000 pairs that they have not seen.
+fitted on 2,000 pairs that they have not seen. And as a control: stacking on two networks that were *never trained*.
 """
 
 # %%
@@ -451,12 +475,18 @@ for seed in SEEDS:
     held = make_symbol_pairs(2000, rule="xor", seed=500 + seed)
     said = [model(held.image, held.text) for model in lone]
     stack = train(FuseThenHead(fuse_concat, mlp(4, 2)), (*said, held.label), seed)
+    torch.manual_seed(seed)
+    raw = [zoo()[name].requires_grad_(False) for name in ("image alone", "text alone")]
+    said = [model(held.image, held.text) for model in raw]
+    control = train(FuseThenHead(fuse_concat, mlp(4, 2)), (*said, held.label), seed)
     image, text, label, *_ = make_symbol_pairs(2000, rule="xor", seed=1000 + seed)
     f, g = (model(image, text) for model in lone)
     vote = (f > f.flip(1)).float() + (g > g.flip(1)).float()
     mean = f.softmax(-1) + g.softmax(-1)
+    untrained = control(*(model(image, text) for model in raw))
     for name, z in {"vote": vote, "A, mean of p": mean, "stack": stack(f, g)}.items():
         xor.setdefault(f"apart: {name}", []).append(accuracy(z, label))
+    xor.setdefault("untrained: stack", []).append(accuracy(untrained, label))
 print(f"{len(xor)} ways to decide, {len(SEEDS)} seeds")
 
 # %% tags=["reveal"]
@@ -491,18 +521,22 @@ claim(
 # %% tags=["claim", "reveal"]
 mlp_on_logits, larger = xor["E: MLP on logits"], xor["larger logit"]
 vote, stack = xor["apart: vote"], xor["apart: stack"]
+untrained = xor["untrained: stack"]
+more = sum(untrained) / 5 - sum(stack) / 5
 claim(
     "C07.2b",
     "Late fusion can learn XOR: a small network on four logits, trained together with what makes "
     "them, solves it. The larger logit gets at most three cells of four; of models trained apart a "
-    "vote is at chance, and stacking solves it in no seed (5 seeds)",
+    "vote is at chance, and stacking solves it in no seed, less than on untrained networks (5 seeds)",
     min(mlp_on_logits) > 0.97
     and max(larger) < 0.8
     and max(vote) < 0.57
-    and max(stack) < 0.95,
+    and max(stack) < 0.95
+    and more > 0.05,
     measured=f"network {min(mlp_on_logits):.3f} to {max(mlp_on_logits):.3f}, larger logit "
     f"{min(larger):.3f} to {max(larger):.3f}, vote {min(vote):.3f} to {max(vote):.3f}, "
-    f"stack {min(stack):.3f} to {max(stack):.3f}",
+    f"stack {min(stack):.3f} to {max(stack):.3f}, on untrained networks {min(untrained):.3f} to "
+    f"{max(untrained):.3f}",
     answer="nearly 100 %",
 )
 
@@ -524,9 +558,9 @@ all. Call the largest of the eight $v$. Say it belongs to image bit 0 and label 
 both become label 1; but XOR labels one of them 0. Three cells are possible, 75 %.
 
 **Training apart.** A model that sees the image alone is paid for the probability of the label given the image. On XOR that is ½
-whatever the bit. A perfect model says ½ always, and from ½ and ½ no rule can read two bits. Ours are not perfect: they fitted
-noise in 800 examples, and what they say still leans one way for one bit. Stacking finds that by accident, more in one seed, less in the
-next. Trained *together*, the four numbers stop being opinions on the label: each pair becomes a code of its bit. Nothing forbids
+whatever the bit. A perfect model says ½ always, and from ½ and ½ no rule can read two bits. Ours are not perfect: what they say still
+leans one way for one bit, and stacking finds that. It is no fruit of training: two random networks that never saw a label give stacking *more*
+to read, because a random projection of the image still holds its bit. Training alone on this label drives the bit out. Trained *together*, the four numbers stop being opinions on the label: each pair becomes a code of its bit. Nothing forbids
 this, and then the parts can no longer be read or calibrated apart, which was the reason to fuse late. (Trained apart on *other* labels,
 "dog in the image?" and "dog in the caption?", two decisions and one rule on top are enough: that is a cascade.)
 
@@ -636,7 +670,7 @@ for rank in (3, 5, 7, 8):
 
 # %% [markdown]
 r"""
-Where the noise of the score comes from: $s = (e_i + \varepsilon)^\top S\,(e_j + \delta)$, with noise $\sigma$ per feature. To first order that
+Where the noise of the score comes from: $S$ is the 8 × 8 table of scores, $e_i$ and $e_j$ the one-hot vectors, $\varepsilon$ and $\delta$ their noise, $\sigma$ per feature. Then $s = (e_i + \varepsilon)^\top S\,(e_j + \delta)$. To first order that
 is $S_{ij} + \varepsilon \cdot S_{\cdot j} + S_{i \cdot} \cdot \delta$. Its variance is $\sigma^2(\lVert S_{\cdot j}\rVert^2 + \lVert S_{i\cdot}\rVert^2)$,
 twice the same number here. So let us see accuracy over rank and noise.
 """
@@ -729,8 +763,8 @@ noise. In practice rank is tuned on validation data, like any width.
 
 Five accuracies on one validation set: image alone, text alone, the best additive model, the best joint model, chance. The best of
 the first four is the ceiling (a joint model that failed to train is not). Return the cheapest choice that reaches the ceiling
-within the tolerance: `"one modality"`, else `"late fusion"` (additive), else `"interaction"`. If the ceiling itself is within the
-tolerance of chance, return `"collect better data"`. A difference of exactly `tolerance` still counts as no difference.
+within the tolerance: `"one modality"`, else `"late fusion"` (additive), else `"interaction"`. If the ceiling itself is not above chance
+by more than the tolerance, return `"collect better data"`. A difference of exactly `tolerance` still counts as no difference.
 """
 
 
@@ -803,10 +837,14 @@ def train_digits(seed):
 
 
 # %% tags=["claim"]
-def test_digits(fitted, seed, **damage):
+def test_digits(fitted, seed, condition):
     """{model: accuracy} on 510 test digits, two late fusions of single models included."""
-    test = load_seen_and_heard("test", seed=seed, **{**NOISE, **damage})
-    z = {name: model(test.image, test.sound) for name, model in fitted.items()}
+    test = load_seen_and_heard("test", seed=seed, **{**NOISE, **DAMAGE[condition]})
+    sound = test.sound
+    if condition == "no sound: mean":  # of the training clips
+        heard = load_seen_and_heard("train", seed=seed, **NOISE).sound
+        sound = heard.mean(dim=0).expand_as(sound)
+    z = {name: model(test.image, sound) for name, model in fitted.items()}
     alone = [z["image alone"], z["sound alone"]]
     if not test.sound_present.any():
         alone = alone[:1]
@@ -818,13 +856,14 @@ def test_digits(fitted, seed, **damage):
 DAMAGE = {
     "as trained": {},
     "drowned sound": {"sound_noise": 10.0},
-    "no sound": {"sound_missing": 1.0},
+    "no sound: zeros": {"sound_missing": 1.0},
+    "no sound: mean": {"sound_missing": 1.0},
 }
 tested = {condition: {} for condition in DAMAGE}
 for seed in SEEDS:
     fitted = train_digits(seed)
-    for condition, damage in DAMAGE.items():
-        for name, value in test_digits(fitted, seed, **damage).items():
+    for condition in DAMAGE:
+        for name, value in test_digits(fitted, seed, condition).items():
             tested[condition].setdefault(name, []).append(value)
 fig, ax = dot_plot(tested, xlabel="test accuracy (dotted: chance)", chance=0.1)
 show(
@@ -867,40 +906,56 @@ The other marks of the figure: the same models on a test set that is damaged in 
 drowned = {
     name: torch.tensor(values) for name, values in tested["drowned sound"].items()
 }
-silent = {name: torch.tensor(values) for name, values in tested["no sound"].items()}
-lost = {
-    name: (clean["image alone"] - drowned[name]).min().item()
-    for name in ("sum", "concat", "gate", "late: add log p")
-}
+silent, filled = (
+    {name: torch.tensor(values) for name, values in tested[f"no sound: {kind}"].items()}
+    for kind in ("zeros", "mean")
+)
+lost = {name: (clean["image alone"] - values).mean() for name, values in drowned.items()}
+added = ("sum", "concat", "gate", "late: add log p")
 claim(
     "C07.10",
-    "With the sound drowned at test time sum, concat, gate and late fall over 8 points below the "
-    "image alone (5 seeds)",
-    min(lost.values()) > 0.08,
-    measured=", ".join(f"{name} at least {value:.3f}" for name, value in lost.items()),
+    "With the sound drowned at test time every fusion falls below the image alone; sum, concat, gate "
+    "and late over 8 points in each seed, the product least of all (5 seeds)",
+    all((clean["image alone"] - drowned[name]).min() > 0.08 for name in added)
+    and 0 < lost["product"] < min(lost[name] for name in added) - 0.05
+    and min(lost[name] for name in fused_names) == lost["product"],
+    measured=", ".join(f"{name} {lost[name]:.3f}" for name in fused_names),
 )
 claim(
     "C07.10b",
     "Without sound late fusion drops a term; models trained together lose over 8 points to the image "
-    "alone (5 seeds)",
+    "alone if zeros stand in, and still lose if the mean of the training sounds does; a product, "
+    "which zeros nearly silence, gains over 30 points by the mean (5 seeds)",
     all((clean["image alone"] - silent[name]).min() > 0.08 for name in TOGETHER)
+    and all((clean["image alone"] - filled[name]).mean() > 0.02 for name in TOGETHER)
+    and (filled["product"] - silent["product"]).mean() > 0.3
     and torch.equal(silent["late: add log p"], clean["image alone"]),
     measured=", ".join(
-        f"{name} {values.mean():.3f}" for name, values in silent.items()
+        f"{name} {values.mean():.3f} and {filled[name].mean():.3f}"
+        for name, values in silent.items()
     ),
 )
 
 # %% [markdown]
 r"""
 A second modality is a promise about test time. Late fusion runs with a *missing* modality by construction: it drops a term. It is
-not robust to a *broken* one. Gates that saw broken sensors in training, and modality dropout, come in lesson 08 (planned).
+not robust to a *broken* one. A sum adds the wrong evidence of a broken sound, a product only scales by it what the image says; but then zeros
+wipe the image out. So *how* you fill a gap counts as much as the operator: zeros are an input that training never saw, and so is the mean. Gates that saw broken sensors in training, and modality dropout, come in lesson 08 (planned).
 
 **Modality competition.** Is training together at least harmless for the encoders? The slope of the cross-entropy at the logits is
 $p - \text{onehot}$, the same for both encoders. Once one of them explains the label, it is 0 for both, and the other stops
 learning. To see it, make the sound easy (noise 0.3) and the encoders narrow (8 features). Train the image encoder alone; together
-with the sound; or together with every second sound left out (*modality dropout*). Then freeze the image encoder and ask a new linear
+with the sound; together with every second sound left out (*modality dropout*); or together with a second loss from a head of the image's
+*own*. Then freeze the image encoder and ask a new linear
 classifier how much it knows.
 """
+
+
+# %%
+def own_head_loss(model, batch):
+    """The usual loss, and one that the image has to lower by itself."""
+    own = model.own(model.encode_image(batch[0]))
+    return label_loss(model, batch) + F.cross_entropy(own, batch[2])
 
 
 # %%
@@ -911,14 +966,17 @@ def probe(arm, data, test, seed):
     shown = (data.image, heard, data.label)
     encoders = mlp(8 * 8, 8), mlp(40 * 20, 8)
     model = FuseThenHead(fuse_concat, nn.Linear(16, 10), *encoders)
-    steps = 1 if arm == "untrained" else 400
-    see = train(model, shown, seed, steps, batch=128, rate=3e-3).encode_image
+    steps = 1 if arm == "untrained" else 300
+    model.own = nn.Linear(8, 10)
+    loss = own_head_loss if arm == "together, own head" else label_loss
+    see = train(model, shown, seed, steps, 128, 3e-3, loss).encode_image
     fresh = LogisticRegression(max_iter=2000).fit(see(data.image), data.label)
     return fresh.score(see(test.image), test.label)
 
 
 # %%
-WITHOUT_SOUND = {"untrained": 0, "together": 0, "together, dropout": 0.5, "alone": 1}
+WITHOUT_SOUND = {"untrained": 0, "together": 0, "alone": 1}
+WITHOUT_SOUND |= {"together, dropout": 0.5, "together, own head": 0}
 bet(
     "C07.14",
     "Beside an easy sound, the image encoder is",
@@ -936,12 +994,16 @@ fig, ax = dot_plot({"": knows}, xlabel="accuracy of a new classifier", chance=0.
 show(fig, "Trained with an easy sound the image encoder stays below one trained alone.")
 gaps = torch.tensor(knows["alone"]) - torch.tensor(knows["together"])
 learnt = torch.tensor(knows["together"]) - torch.tensor(knows["untrained"])
-helped = torch.tensor(knows["together, dropout"]) - torch.tensor(knows["together"])
+remedies = torch.tensor([knows["together, dropout"], knows["together, own head"]])
+helped = remedies - torch.tensor(knows["together"])
 claim(
     "C07.14",
     "Trained together with an easy sound, the image encoder learns less than alone, by over 3 points; "
-    "leaving out every second sound repairs most of it (8 features, sound noise 0.3, 5 seeds)",
-    gaps.min() > 0.03 and learnt.min() > 0.1 and helped.min() > 0.04,
+    "leaving out every second sound, or an own head and loss, repairs over half of it (8 features, "
+    "sound noise 0.3, 5 seeds)",
+    gaps.min() > 0.03
+    and learnt.min() > 0.1
+    and (helped.mean(dim=1) > gaps.mean() / 2).all(),
     measured=", ".join(
         f"{name} {min(v):.3f} to {max(v):.3f}" for name, v in knows.items()
     ),
@@ -952,7 +1014,7 @@ claim(
 r"""
 This is called *modality competition*. With both modalities present nothing seems wrong: the sound carries the answer. The price
 comes when the sound is missing or broken: what the encoder has not learnt is not there then. Remedies: modality
-dropout, as here; a loss for each modality alone; weighting the losses by how each side overfits (Wang et al.); slowing the faster side; encoders that were trained
+dropout or a loss for each modality alone, as here; weighting the losses by how each side overfits (Wang et al.); slowing the faster side; encoders that were trained
 before. For a late-fusion network on a simplified data distribution it is proved that
 training learns only a subset of the modalities (Huang et al.).
 """

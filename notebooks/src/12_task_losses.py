@@ -143,6 +143,41 @@ r"""
 A loss is a question. Squared error asks for the mean, absolute error for the median, cross-entropy for the probability. Huber with a bend at 3:
 the four flats pull by their errors, the palace pulls by 3 whatever it costs, and $1 + 2 + 4 + 5 + 3 = 4 \cdot 3.75$.
 
+**Where losses come from.** Say what the noise looks like, then ask which prediction makes the data most likely: *maximum likelihood*. The loss is $-\log p(y)$ without what does not depend on the prediction. Gaussian noise
+gives $e^2 / 2\sigma^2$, so MSE; Laplace noise, with its heavy tails, $\lvert e\rvert / b$, so MAE; a coin or a die gives cross-entropy. And *cross-entropy or KL?* For a target distribution $q$, $H(q, p) = H(q) + \mathrm{KL}(q \Vert p)$: one gradient, and the entropy
+$H(q)$ between them, which is 0 for a hard label. So with soft targets KL can reach 0 and cross-entropy cannot.
+"""
+
+# %% tags=["claim"]
+from torch.distributions import Bernoulli, Laplace, Normal
+
+said, seen = torch.linspace(-3, 3, 7, dtype=torch.float64), torch.tensor(0.5).double()
+error, coin = said - seen, torch.tensor(1.0).double()
+pairs = {
+    "Gauss": (Normal(said, 2.0).log_prob(seen), error**2 / 8),
+    "Laplace": (Laplace(said, 2.0).log_prob(seen), error.abs() / 2),
+    "coin": (Bernoulli(logits=said).log_prob(coin), F.softplus(-said)),
+}
+left_over = {name: (-log_p - loss) for name, (log_p, loss) in pairs.items()}
+q, start = torch.tensor([0.7, 0.2, 0.1]).double(), torch.zeros(3).double()
+kl = lambda z: F.kl_div(z.log_softmax(-1), q, reduction="sum")  # noqa: E731
+gap = torch.func.grad(kl)(start) - torch.func.grad(F.cross_entropy)(start, q)
+least = F.cross_entropy(q.log(), q).item(), kl(q.log()).item()
+claim(
+    "C12.34",
+    "-log p is MSE for Gaussian noise, MAE for Laplace noise, cross-entropy for a coin, each up to a constant; "
+    "KL and cross-entropy have one gradient, and only KL reaches 0 on a soft target",
+    max(rest.std() for rest in left_over.values()) < 1e-7
+    and gap.abs().max() < 1e-7
+    and abs(least[1]) < 1e-7
+    and least[0] > 0.8,
+    measured="constants "
+    + ", ".join(f"{name} {rest[0]:.3f}" for name, rest in left_over.items())
+    + f"; at p = q cross-entropy {least[0]:.3f}, KL {abs(least[1]):.3f}",
+)
+
+# %% [markdown]
+r"""
 ## 12.4 In symbols
 
 $z$ are the logits (B, K), log-probabilities up to a constant. $p = \mathrm{softmax}(z)$, $y$ is the label and $p_y$ its probability. For numbers, $e = \hat y - y$ is the error.
@@ -346,7 +381,7 @@ sounds, from both ends towards the middle; it does not change which side of one 
 ### Exercise 12.2 · focal ●●○ 10 minutes
 
 `logits` (B, K), `label` (B,) → the mean over the batch of $\alpha_y (1 - p_y)^\gamma (-\log p_y)$, where $p_y$ is the softmax probability of *the label*. The factor is part of the graph: do not detach it. `alpha` (K,) has one entry per
-class, multiplies and does not divide. `gamma` is 0 or more; 0 without `alpha` is cross-entropy. Loss and gradient must be finite at logits of ±10,000.
+class, multiplies and does not divide, at any `gamma`. `gamma` is 0, or 1 and more; 0 without `alpha` is cross-entropy. Loss and gradient must be finite at logits of ±10,000.
 """
 
 
@@ -469,7 +504,8 @@ for name in ("cross-entropy", "squared, on sigmoid"):
 ratio = slopes["squared, on sigmoid"] / slopes["cross-entropy"]
 claim(
     "C12.2",
-    "At logit -12 squared error on a sigmoid has about a hundred-thousandth of cross-entropy's gradient; 100 steps hardly move it",
+    "At logit -12 squared error on a sigmoid has about a hundred-thousandth of cross-entropy's gradient; 100 steps of gradient "
+    "descent hardly move it",
     0.5e-5 < ratio < 2e-5
     and ends["cross-entropy"] > 3
     and ends["squared, on sigmoid"] < -11.9,
@@ -482,6 +518,56 @@ r"""
 The culprit is the pair, not the square: $p(1-p)$ from the sigmoid is the factor that vanishes. Squared error on *bare* logits against one-hot
 targets has no such factor and can rival cross-entropy (Hui and Belkin).
 
+*Does Adam rescue it?* Adam divides by the size of the gradient, so a lone logit does move. In a network the weights are shared, and examples that have begun to pull set that size. The folded claim turns all labels round after a network was sure of them.
+"""
+
+
+# %% tags=["claim"]
+def turned_round(seed):
+    """The share of new labels that each loss has learnt 200 steps after all were swapped."""
+    torch.manual_seed(seed)
+    x = torch.randn(200, 5)
+    y, learnt = (x[:, :1] > 0).float(), {}
+    model = nn.Sequential(nn.Linear(5, 32), nn.ReLU(), nn.Linear(32, 1))
+    pair = {
+        "cross-entropy": F.binary_cross_entropy_with_logits,
+        "squared": lambda z, y: F.mse_loss(z.sigmoid(), y),
+    }
+
+    def descend(loss, y, steps):
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss(model(x), y).backward()
+            optimizer.step()
+
+    descend(pair["cross-entropy"], y, steps=300)
+    sure = {name: value.clone() for name, value in model.state_dict().items()}
+    for name, loss in pair.items():
+        model.load_state_dict(sure)
+        descend(loss, 1 - y, steps=200)
+        learnt[name] = ((model(x) > 0) == (y == 0)).double().mean().item()
+    return learnt
+
+
+lone = torch.tensor(-12.0, requires_grad=True)
+adam = torch.optim.Adam([lone], lr=0.1)
+for _ in range(100):
+    adam.zero_grad()
+    (1 - torch.sigmoid(lone)).square().backward()
+    adam.step()
+swapped = [turned_round(seed) for seed in range(3)]
+new, old = ([run[name] for run in swapped] for name in ("cross-entropy", "squared"))
+claim(
+    "C12.2c",
+    "With Adam a lone logit under squared error gets from -12 to above 0 in 100 steps; a network that was sure of labels "
+    "that are then all swapped learns them with cross-entropy, and hardly more than half with squared error (3 seeds)",
+    lone > 0 and min(new) > 0.9 and max(old) < 0.75,
+    measured=f"logit {lone.item():.1f}; cross-entropy at least {min(new):.2f}, squared {min(old):.2f} to {max(old):.2f}",
+)
+
+# %% [markdown]
+r"""
 **Outliers.** Two hundred points on a line of slope 3 through the origin. Ten of them, 5 %, were written down 60 too low, at the right end. Which
 slope does each loss choose?
 """
@@ -676,7 +762,7 @@ Weight 19 *is* threshold 0.05, and $\log 19 = 2.94$ logits. A weight is a *decis
 ### Exercise 12.4 · logit_adjust ●●○ 5 minutes
 
 Now K classes. The network was trained with plain cross-entropy on classes as frequent as `prior` (K,), positive and of sum 1. Return changed logits (B, K) so that at `tau` = 1 softmax gives the probabilities of a world in
-which all classes are equally frequent. `tau` multiplies the change; 0 changes nothing. Stay in log space: logits reach ±10,000. Do not change the arguments.
+which all classes are equally frequent. `tau` multiplies the change; 0 changes no probability. Stay in log space: logits reach ±10,000. Do not change the arguments.
 """
 
 
@@ -1544,7 +1630,7 @@ claim(
 
 # %% [markdown]
 r"""
-**z-loss.** Cross-entropy does not change if a constant is added to all logits: the gradient $p - \mathrm{onehot}$ sums to 0. So nothing holds $\log Z = \log\sum_k e^{z_k}$ in place, and in bf16 a logit near 500 is rounded to steps of 2. PaLM and OLMo 2 add $10^{-4}(\log Z)^2$, whose gradient is $2 \cdot 10^{-4} \log Z \cdot p_k$.
+**z-loss.** Cross-entropy does not change if a constant is added to all logits: the gradient $p - \mathrm{onehot}$ sums to 0. So nothing holds $\log Z = \log\sum_k e^{z_k}$ in place, and in bf16 a logit near 500 is rounded to steps of 2. PaLM adds $10^{-4}(\log Z)^2$, whose gradient is $2 \cdot 10^{-4} \log Z \cdot p_k$; OLMo 2 was trained with $10^{-5}$ (its configuration; the paper's text says $10^{-4}$).
 """
 
 # %%
@@ -1751,7 +1837,7 @@ r"""
 18. Vocabularies: the published configurations [`lmsys/vicuna-7b-v1.5`](https://huggingface.co/lmsys/vicuna-7b-v1.5) and
     [`meta-llama/Meta-Llama-3-8B`](https://huggingface.co/meta-llama/Meta-Llama-3-8B).
 19. Wolberg, Mangasarian, Street, Street (1995), *Breast Cancer Wisconsin (Diagnostic)*, [doi:10.24432/C5DW2B](https://doi.org/10.24432/C5DW2B), through scikit-learn.
-20. Chowdhery et al. (2022), *PaLM*, [arXiv:2204.02311](https://arxiv.org/abs/2204.02311), and OLMo et al. (2024), *2 OLMo 2 Furious*, [arXiv:2501.00656](https://arxiv.org/abs/2501.00656): z-loss. Chen et al. (2024), *InternVL 2.5*, [arXiv:2412.05271](https://arxiv.org/abs/2412.05271): the square root.
+20. Chowdhery et al. (2022), *PaLM*, [arXiv:2204.02311](https://arxiv.org/abs/2204.02311), and OLMo et al. (2024), *2 OLMo 2 Furious*, [arXiv:2501.00656](https://arxiv.org/abs/2501.00656): z-loss, its weight from [`OLMo2-13B-stage1.yaml`](https://github.com/allenai/OLMo/blob/main/configs/official-1124/OLMo2-13B-stage1.yaml). Chen et al. (2024), *InternVL 2.5*, [arXiv:2412.05271](https://arxiv.org/abs/2412.05271): the square root.
 21. Patrini et al. (2017), *Making Deep Neural Networks Robust to Label Noise*, [arXiv:1609.03683](https://arxiv.org/abs/1609.03683): forward correction. Koenker, Bassett (1978),
     *Regression Quantiles*, [doi:10.2307/1913643](https://doi.org/10.2307/1913643).
 

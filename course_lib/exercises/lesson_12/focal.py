@@ -167,7 +167,7 @@ def _focal_by_loop(logits, label, gamma=2.0, alpha=None):
 focal = Exercise(
     id="12.2 focal",
     task="Write focal(logits, label, gamma=2.0, alpha=None): (B, K), (B,) -> mean of alpha[y] (1 - p)^gamma (-log p), "
-    "where p is the probability of the label and alpha one factor a class.",
+    "where p is the probability of the label and alpha one factor per class.",
     stages=(
         focal_without_focus,
         focal_asks_for_the_label,

@@ -13,7 +13,7 @@ def huber_is_quadratic_near_zero(huber):
         error = error.view(shape) if shape else error[0]
         got = huber(error, delta=2.0)
         assert got.shape == error.shape, (
-            f"one loss an error is due, {tuple(shape)}, got {tuple(got.shape)}: do not take the mean"
+            f"one loss per error is due, {tuple(shape)}, got {tuple(got.shape)}: do not take the mean"
         )
         assert close(got, error**2 / 2), "small errors cost e^2 / 2, so that the slope is e"
 
