@@ -718,28 +718,28 @@ def learnt(rank, noise, seed):
 
 
 learned = {}
-for rank in (2, 3, 8):
-    for noise in (0.0, 0.2):
-        learned[rank, noise] = [learnt(rank, noise, seed) for seed in range(3)]
+for rank, noise in ((2, 0.0), (3, 0.0), (3, 0.2), (5, 0.2), (8, 0.2), (12, 0.2)):
+    learned[rank, noise] = [learnt(rank, noise, seed) for seed in range(3)]
 without = {rank: built(rank, 0.0) for rank in (3, 8)}
 noisy = {rank: built(rank, 0.2) for rank in (3, 5, 7, 8)}
-low3, low8 = learned[3, 0.2], learned[8, 0.2]
+low3, low5, low8, low12 = (sorted(learned[rank, 0.2]) for rank in (3, 5, 8, 12))
 claim(
     "C07.6b",
     "Rank 3 tells whether two of 8 things are the same, without an error if there is no noise; rank 2 "
-    "does not. At noise 0.2 every further rank buys margin, and there is no step at 8 (built, and "
-    "trained with 3 seeds)",
+    "does not. At noise 0.2 a higher rank buys margin up to 8, without a step there, and 12 buys no "
+    "more (built, and trained with 3 seeds)",
     without[3] == 1
     and min(learned[3, 0.0]) > 0.95
     and max(learned[2, 0.0]) < 0.95
     and noisy[3] + 0.04 < noisy[5] < noisy[7] - 0.03
     and noisy[7] < noisy[8] < noisy[7] + 0.05
-    and max(low3) < min(low8) - 0.08,
+    and low3[2] + 0.03 < low5[0] < low5[2] < low8[0] - 0.02
+    and abs(low12[1] - low8[1]) < 0.03,
     measured=f"built, no noise: rank 3 {without[3]:.3f}; built, noise 0.2: "
     + ", ".join(f"{rank} {value:.3f}" for rank, value in noisy.items())
     + f"; trained, no noise: rank 2 at most {max(learned[2, 0.0]):.3f}, rank 3 at least "
-    f"{min(learned[3, 0.0]):.3f}; trained, noise 0.2: rank 3 {min(low3):.3f} to {max(low3):.3f}, "
-    f"rank 8 {min(low8):.3f} to {max(low8):.3f}",
+    f"{min(learned[3, 0.0]):.3f}; trained, noise 0.2: rank 3 {low3[1]:.3f}, 5 {low5[1]:.3f}, "
+    f"8 {low8[1]:.3f}, 12 {low12[1]:.3f}",
     answer="3",
 )
 
@@ -868,7 +868,7 @@ for seed in SEEDS:
 fig, ax = dot_plot(tested, xlabel="test accuracy (dotted: chance)", chance=0.1)
 show(
     fig,
-    "As trained, fusion beats single modalities; with damaged sound most fall behind.",
+    "As trained, fusion beats single modalities; without sound joint models fall behind.",
 )
 clean = {name: torch.tensor(values) for name, values in tested["as trained"].items()}
 best_single = torch.maximum(clean["image alone"], clean["sound alone"])
@@ -897,7 +897,7 @@ claim(
 r"""
 Training together buys nothing here. Given the digit, image and clip are independent *by construction*, so the log-posterior is a
 sum and nothing beyond addition is needed. With ten classes the two late fusions differ as well: multiplying lets two weak votes
-agree. On XOR the winner of today was at chance. **The operator has to fit the label, not the fashion.**
+agree. (Three times the steps, a tensor, an MLP on the concatenation, in separate runs of three seeds: the order stays.) On XOR the winner of today was at chance. **The operator has to fit the label, not the fashion.**
 
 The other marks of the figure: the same models on a test set that is damaged in a way that training never showed, on the sound only.
 """
@@ -910,15 +910,17 @@ silent, filled = (
     {name: torch.tensor(values) for name, values in tested[f"no sound: {kind}"].items()}
     for kind in ("zeros", "mean")
 )
-lost = {name: (clean["image alone"] - values).mean() for name, values in drowned.items()}
+lost = {
+    name: (clean["image alone"] - values).mean() for name, values in drowned.items()
+}
 added = ("sum", "concat", "gate", "late: add log p")
 claim(
     "C07.10",
-    "With the sound drowned at test time every fusion falls below the image alone; sum, concat, gate "
-    "and late over 8 points in each seed, the product least of all (5 seeds)",
+    "With the sound drowned at test time every fusion falls below the image alone: sum, concat, gate "
+    "and adding log p by over 8 points in each seed, a product by less than these (5 seeds)",
     all((clean["image alone"] - drowned[name]).min() > 0.08 for name in added)
-    and 0 < lost["product"] < min(lost[name] for name in added) - 0.05
-    and min(lost[name] for name in fused_names) == lost["product"],
+    and min(lost[name] for name in fused_names) > 0
+    and lost["product"] < min(lost[name] for name in added) - 0.05,
     measured=", ".join(f"{name} {lost[name]:.3f}" for name in fused_names),
 )
 claim(
@@ -1012,7 +1014,8 @@ claim(
 
 # %% [markdown]
 r"""
-This is called *modality competition*. With both modalities present nothing seems wrong: the sound carries the answer. The price
+This is called *modality competition*. Training longer does not mend it: at 1,500 steps, and with 32 features, the gap was still 4 points and more
+(separate runs, three seeds). With both modalities present nothing seems wrong: the sound carries the answer. The price
 comes when the sound is missing or broken: what the encoder has not learnt is not there then. Remedies: modality
 dropout or a loss for each modality alone, as here; weighting the losses by how each side overfits (Wang et al.); slowing the faster side; encoders that were trained
 before. For a late-fusion network on a simplified data distribution it is proved that
@@ -1297,7 +1300,7 @@ r"""
 - **Use** late for missing, separately owned or separately calibrated modalities, with the prior counted once; concat + MLP when you
   expect an interaction and have the data; product or low rank for matching; tokens when words must find places.
 - **Do not** expect an interaction from an additive rule, nor from rules fitted on models trained apart. Do not cross-attend onto one
-  key, sum unaligned features, or concatenate unscaled ones for distances.
+  key, sum unaligned features, concatenate unscaled ones for distances, or fill the missing side of a product with zeros.
 - **Measure** each encoder alone after joint training: the easier modality may have stopped the other.
 """
 

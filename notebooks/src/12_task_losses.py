@@ -1771,7 +1771,7 @@ r"""
 ## 12.11 The 60-second answer
 
 "Cross-entropy for choosing a class: it is the negative log-probability of the label, its gradient is $p - y$, bounded and alive while the answer is wrong. Several labels at once: binary cross-entropy per label. Squared error behind a sigmoid
-dies where the model is surely wrong. For numbers: squared error gives the mean and listens to outliers, absolute error the median, Huber the compromise, the quantile loss a quantile. Hinge asks for a margin and then stops. *Softmax loss* is cross-entropy, *edge loss* is a
+dies where the model is surely wrong. For numbers: squared error (Gaussian noise) gives the mean and listens to outliers, absolute error (Laplace noise) the median, Huber the compromise, the quantile loss a quantile. Hinge asks for a margin and then stops. *Softmax loss* is cross-entropy, *edge loss* is a
 mistranslation of margin loss, *polynomial loss* is PolyLoss.
 
 Under imbalance, where classes overlap, weighting by $w$, repeating rows $w$ times and moving the threshold to $1/(1+w)$ do the same: they slide along one ROC curve. So train plainly, calibrate, set the threshold from costs. A network that fits its training set is another matter: a weight only makes
@@ -1804,6 +1804,7 @@ r"""
 | adversarial | $\min_G\max_D \mathbb{E}\log D(x) + \mathbb{E}\log(1 - D(G(u)))$ | $-\log 4$ is *equilibrium* | lesson 15 (planned) |
 
 - **Shapes**: logits (B, K) or (B, T, V), labels without the last axis, -100 where nothing is predicted; mean over what is left.
+- **Origins**: $-\log p$ of Gaussian noise is MSE, of Laplace noise MAE, of a coin cross-entropy; KL is cross-entropy minus the entropy of the target.
 - **Numbers**: chance $\log K$; a weight $w$ is $\log w$ logits is a threshold of $1/(1+w)$; 5 % positives balance at weight 19; 14 bytes per logit at the peak.
 - **Use** plain cross-entropy and a threshold first; logit adjustment, after training or in the loss, for long tails in networks that fit; weights when
   mistakes have known costs and the classes overlap; focal for masses of easy negatives; Huber for dirty numbers.

@@ -62,11 +62,12 @@ def late_survives_certainty(late_fusion):
     for space, weight, due in (("probability", 0.25, [[0.25, 0.75, 0.0]]), ("log", 0.5, [[0.0, 0.0, 1.0]])):
         got = late_fusion(image, text, weight, space)
         assert got.isfinite().all(), (
-            f"{space}: logits of +-1e4 gave inf or nan: a probability that has become 0 has no logarithm; take log_softmax"
+            f"{space}: logits of +-1e4 gave inf or nan: a probability that has become 0 has no logarithm; "
+            "take log_softmax"
         )
         assert close(got, due), (
-            f"{space}: two sides sure of different classes, +-1e4, should give {due[0]}, got {got[0].tolist()}: nothing "
-            "may be clamped"
+            f"{space}: two sides sure of different classes, +-1e4, should give {due[0]}, got {got[0].tolist()}: "
+            "nothing may be clamped"
         )
 
 
