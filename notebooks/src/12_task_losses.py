@@ -398,7 +398,7 @@ hint(exercise.focal)
 r"""
 ### Exercise 12.3 · huber ●○○ 5 minutes
 
-`error`, a tensor of any shape → the same shape, one loss per error, no mean: $e^2/2$ while $\lvert e\rvert \le \delta$, beyond it the straight line that continues the parabola without a jump and without a kink. `delta` > 0.
+`error`, a tensor of any shape → the same shape, one loss per error, no mean: $e^2/2$ while $\lvert e\rvert \le \delta$, beyond it the straight line that continues the parabola without a jump and without a kink. `delta` > 0. The gradient must reach `error`.
 """
 
 

@@ -37,11 +37,13 @@ def adjust_lifts_the_rare(logit_adjust):
 
 
 def adjust_is_bayes_rule(logit_adjust):
-    logits, log_likelihood, _ = _world(50)
-    got = logit_adjust(logits, PRIOR, 1.0).softmax(-1)
-    assert close(got, log_likelihood.softmax(-1)), (
-        "these logits are exact, so softmax must now give the likelihood: take off the natural log of the prior"
-    )
+    for count in (50, 4, 1):  # with as many examples as classes, a prior along the wrong axis fits too
+        logits, log_likelihood, _ = _world(count)
+        got = logit_adjust(logits, PRIOR, 1.0).softmax(-1)
+        assert close(got, log_likelihood.softmax(-1)), (
+            f"these logits of {count} examples are exact, so softmax must now give the likelihood: take off the natural "
+            "log of the prior, class by class"
+        )
 
 
 def adjust_obeys_tau(logit_adjust):
@@ -81,6 +83,9 @@ logit_adjust = Exercise(
         "divided as if they were probabilities": lambda z, prior, tau=1.0: z / prior**tau,
         "too little": lambda z, prior, tau=1.0: z - tau * prior,
         "take off the natural log of the prior": lambda z, prior, tau=1.0: z - tau * prior.log2(),
+        "logits of 4 examples": lambda z, prior, tau=1.0: (
+            z - tau * (prior.log()[:, None] if len(z) == len(prior) else prior.log())
+        ),
         "tau multiplies the logarithm": lambda z, prior, tau=1.0: z - prior.log(),
         "stay in log space": lambda z, prior, tau=1.0: (z.softmax(-1) / prior**tau).log(),
         "is not 2 times the logarithm": lambda z, prior, tau=1.0: z - min(tau, 1.0) * prior.log(),
