@@ -41,8 +41,8 @@ def adjust_is_bayes_rule(logit_adjust):
         logits, log_likelihood, _ = _world(count)
         got = logit_adjust(logits, PRIOR, 1.0).softmax(-1)
         assert close(got, log_likelihood.softmax(-1)), (
-            f"these logits of {count} examples are exact, so softmax must now give the likelihood: take off the natural "
-            "log of the prior, class by class"
+            f"these logits of {count} examples are exact, so softmax must now give the likelihood: take off the "
+            "natural log of the prior, class by class"
         )
 
 
