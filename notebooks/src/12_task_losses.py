@@ -4,7 +4,7 @@ r"""
 
 You will be able to say what each loss asks a model for, and what a class weight really does.
 
-*65 minutes · needs no other lesson · under 60 s of CPU*
+*70 minutes · needs no other lesson · under 60 s of CPU*
 
 *15 minutes:* [The 60-second answer](#12.11-The-60-second-answer) · [Wrong answers people give](#12.8-Wrong-answers-people-give) · [Card](#12.13-Card)
 
@@ -429,7 +429,7 @@ def draw_losses(p=0.01, gamma=2.0, epsilon=1.0):
     curves["squared, on sigmoid"] = (1 - right) ** 2
     curves[f"focal, γ = {gamma:.1f}"] = (1 - right) ** gamma * surprise
     curves[f"Poly-1, ε = {epsilon:.1f}"] = surprise + epsilon * (1 - right)
-    fig, (left, side) = plt.subplots(1, 2, figsize=(6, 2.5), layout="constrained")
+    fig, (left, side) = plt.subplots(1, 2, figsize=(5.6, 2.3), layout="constrained")
     for (name, curve), style in zip(
         curves.items(), ("-", "--", "-.", ":", "-"), strict=True
     ):
@@ -718,7 +718,7 @@ r"""
 # %% tags=["claim"]
 models, odds, label = runs[0]
 x, y, _, _ = rare_tumours(seed=0)
-fig, (plane, roc) = plt.subplots(1, 2, figsize=(6, 2.8), layout="constrained")
+fig, (plane, roc) = plt.subplots(1, 2, figsize=(5.5, 2.6), layout="constrained")
 plane.scatter(*x[y == 0].T, s=6, color="grey", label="benign")
 plane.scatter(*x[y == 1].T, s=26, color="black", marker="x", label="malignant")
 roc.plot(*roc_curve(label, odds["plain"])[:2], color="grey", linewidth=1, zorder=0)
@@ -945,7 +945,7 @@ lines["weight minus log shares"] = ("weight", "after")
 curves = {}
 for line, (name, key) in lines.items():
     curves[line] = torch.tensor([NETWORKS[name, seed][1][key] for seed in SEEDS])
-fig, ax = plt.subplots(figsize=(5.6, 3.1), layout="constrained")
+fig, ax = plt.subplots(figsize=(5.2, 2.8), layout="constrained")
 for (line, curve), marker in zip(curves.items(), "os^Dv", strict=True):
     ax.plot(range(100, 601, 100), curve.mean(dim=0), marker=marker, label=line)
 ax.set(xlabel="training step", ylabel="balanced recall")
@@ -1101,7 +1101,7 @@ tracks = {}
 for name, loss in PAIR.items():
     for gap in (1.0, 2.5):
         tracks[name, gap] = [follow(gap, loss, seed) for seed in SEEDS]
-fig, (left, right) = plt.subplots(1, 2, figsize=(6.2, 2.6), layout="constrained")
+fig, (left, right) = plt.subplots(1, 2, figsize=(5.6, 2.4), layout="constrained")
 for name, marker in zip(PAIR, "os^", strict=True):
     leads = torch.tensor([run["lead"] for run in tracks[name, 2.5]])
     left.plot(range(100, 1001, 100), leads.mean(dim=0), marker=marker, label=name)
@@ -1216,7 +1216,7 @@ for seed in SEEDS:
         for case, z in zip(CASES, logits, strict=True):
             reported.setdefault(case, []).append((share, find_shares(z, old)[1].item()))
 
-fig, ax = plt.subplots(figsize=(4.8, 2.5), layout="constrained")
+fig, ax = plt.subplots(figsize=(4.6, 2.3), layout="constrained")
 for case, marker in zip(CASES, "osv^", strict=True):
     ax.plot(
         *zip(*reported[case], strict=True), marker, markersize=5, label=case, alpha=0.8
