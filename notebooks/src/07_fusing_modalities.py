@@ -22,7 +22,7 @@ r"""
 **You will be able to**
 
 1. write each operator with its shapes, and name what it loses;
-2. prove that adding evidence cannot learn XOR, and say what exactly the limit is;
+2. say which rules of fusion can learn XOR, which cannot, and prove it;
 3. count the features of a tensor fusion, and say what a low rank costs;
 4. tell averaging, voting, multiplying and stacking of predictions apart;
 5. choose an operator from five accuracies.
@@ -944,9 +944,8 @@ A second modality is a promise about test time. Late fusion runs with a *missing
 not robust to a *broken* one. A sum adds the wrong evidence of a broken sound, a product only scales by it what the image says; but then zeros
 wipe the image out. So *how* you fill a gap counts as much as the operator: zeros are an input that training never saw, and so is the mean. Gates that saw broken sensors in training, and modality dropout, come in lesson 08 (planned).
 
-**Modality competition.** Is training together at least harmless for the encoders? The slope of the cross-entropy at the logits is
-$p - \text{onehot}$, the same for both encoders. Once one of them explains the label, it is 0 for both, and the other stops
-learning. To see it, make the sound easy (noise 0.3) and the encoders narrow (8 features). Train the image encoder alone; together
+**Two encoders, one loss.** Is training together at least harmless for the encoders? The slope of the cross-entropy at the logits is
+$p - \text{onehot}$, the same for both of them: think what an easy partner does to it. Make the sound easy (noise 0.3) and the encoders narrow (8 features). Train the image encoder alone; together
 with the sound; together with every second sound left out (*modality dropout*); or together with a second loss from a head of the image's
 *own*. Then freeze the image encoder and ask a new linear
 classifier how much it knows.
@@ -1012,7 +1011,7 @@ claim(
 
 # %% [markdown]
 r"""
-This is called *modality competition*. Training longer does not mend it: at 1,500 steps, and with 32 features, the gap was still 4 points and more
+This is called *modality competition*: once one of the two explains the label, the slope is 0 for both, and the other stops learning. Training longer does not mend it: at 1,500 steps, and with 32 features, the gap was still 4 points and more
 (separate runs, three seeds). With both modalities present nothing seems wrong: the sound carries the answer. The price
 comes when the sound is missing or broken: what the encoder has not learnt is not there then. Remedies: modality
 dropout or a loss for each modality alone, as here; weighting the losses by how each side overfits (Wang et al.); slowing the faster side; encoders that were trained
