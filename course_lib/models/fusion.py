@@ -25,7 +25,8 @@ from course_lib import refuse
 def fuse_sum(*modalities: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
     """image + text + ...: adds feature i of every modality, so the features must already share one basis.
 
-    Loses information: from D numbers per example nobody can recover the M D that went in. No parameters.
+    Loses information in general: D numbers do not determine the M D that went in, unless the modalities write into
+    different directions, or few codes occur and their sums differ. No parameters.
     Raises ValueError where the shapes differ, rather than broadcasting.
     """
     return torch.stack(_some(modalities)).sum(dim=0)
