@@ -51,7 +51,7 @@ def schulz_starts_from_norm_one(newton_schulz):
     got = newton_schulz(matrix, 0, MILD)
     assert not close(got, matrix), "divide by the norm before the first round: above about 1 the rounds run away"
     assert close(got, matrix / 5), (
-        "with no rounds diag(3, 4) should be diag(0.6, 0.8): the norm is the root of the sum of all squares, here 5"
+        "with steps = 0 diag(3, 4) should be diag(0.6, 0.8): no round, and the norm is the root of the sum of all squares"
     )
 
 
@@ -183,7 +183,7 @@ def _schulz_by_einsum(matrix, steps, coefficients):
 
 newton_schulz = Exercise(
     id="17.2 newton_schulz",
-    task="Write newton_schulz(matrix, steps, coefficients) -> a matrix of the same shape and type. Divide the matrix "
+    task="Write newton_schulz(matrix, steps, coefficients) -> a matrix of the same shape. Divide the matrix "
     "by the root of its sum of squares, once; then `steps` times, 0 or more, X -> a X + b (X X^T) X + c (X X^T)^2 X, "
     "with coefficients = (a, b, c). Zeros stay zeros. No decomposition, and no tensor larger than the matrix: a tall "
     "one is transposed first and back at the end.",
