@@ -51,7 +51,7 @@ def schulz_starts_from_norm_one(newton_schulz):
     got = newton_schulz(matrix, 0, MILD)
     assert not close(got, matrix), "divide by the norm before the first round: above about 1 the rounds run away"
     assert close(got, matrix / 5), (
-        "with steps = 0 diag(3, 4) should be diag(0.6, 0.8): no round, and the norm is the root of the sum of all squares"
+        "with steps = 0 diag(3, 4) should be diag(0.6, 0.8): no round; the norm is the root of the sum of all squares"
     )
 
 
