@@ -14,7 +14,9 @@ from course_lib.data.instructions import DESCRIBE, WORDS
 from course_lib.explain import (
     attention_maps,
     attribution,
+    contest,
     faithfulness,
+    grad_cam,
     plots,
     plots_attention,
     plots_structure,
@@ -294,6 +296,7 @@ def explanations() -> list[Call]:
     asked = {"model": answering, "inputs": inputs, "target": target}
     attributed = attribution.attribute(answering, inputs, target)
     importance = attributed.map("image")
+    whole = {"model": answering, "images": IMAGES, "ids": IDS, "target": target}
     return [
         Call(attention_maps.capture_attention, {"model": answering, "inputs": inputs}),
         Call(attention_maps.attention_rollout, {"maps": [drawn(2, 3, 4, 4), drawn(2, 3, 4, 4)]}),
@@ -311,6 +314,9 @@ def explanations() -> list[Call]:
         ),
         Call(faithfulness.probability, asked),
         Call(faithfulness.deletion_curve, {**asked, "name": "image", "importance": importance, "steps": 2}),
+        Call(grad_cam.token_grad_cam, {**asked, "layer": answering.blocks[1].attention_norm, "patches": 16}),
+        Call(contest.pixel_maps, {**whole, "layer": answering.blocks[1].attention_norm, "methods": ["grad_cam"]}),
+        Call(contest.token_maps, whole),
         Call(relevance.attention_gradients, asked),
         Call(relevance.gradient_relevance, asked),
         Call(sanity.infidelity, {**asked, "parts": attributed.parts, "samples": 2}),
@@ -333,6 +339,7 @@ def measures() -> list[Call]:
         Call(faithfulness.pointing_game, {"importance": maps, "mask": mask}),
         Call(faithfulness.mass_in_mask, {"importance": maps, "mask": mask}),
         Call(faithfulness.mask_share, {"mask": mask}),
+        Call(contest.smooth_patches, {"heat": drawn(2, 9), "height": 6, "width": 12}),
         Call(relevance.positive_attention, {"weights": drawn(2, 3, 4, 5), "gradient": drawn(2, 3, 4, 5)}),
         Call(relevance.self_step, {"relevance": drawn(2, 4, 5), "positive": square}),
         Call(
