@@ -212,3 +212,17 @@ def test_headings_are_numbered_in_order(lesson):
     numbers = [int(number) for number in re.findall(rf"^## {int(lesson.number)}\.(\d+) ", text, re.MULTILINE)]
     assert numbers == list(range(1, len(numbers) + 1)) and numbers, f"sections {numbers}"
     assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1, "one title a notebook"
+
+
+def test_the_start_page_sends_15_minutes_where_the_lessons_do_and_its_explorer_reaches_its_bet():
+    """Its table names the parts that the lessons' first cells link; its bet asks about a temperature of 100."""
+    start = next(lesson for lesson in BUILT if lesson.number == "00")
+    text = "\n".join(cell.source for cell in cells(start))
+    (row,) = re.findall(r"^\| 15 minutes .*\|(.*)\|$", text, re.MULTILINE)
+    parts = "60-second answer", "wrong answers", "card"
+    assert all(part in row for part in parts)
+    for lesson in SECOND:
+        head = "\n".join(cell.source for cell in cells(lesson)[:2]).lower()
+        assert "15 minutes" not in head or all(part in head for part in parts), lesson.number
+    (choices,) = re.findall(r"temperature=(\[.*\])", text)
+    assert 100.0 in ast.literal_eval(choices) and "at temperature 100?" in text

@@ -73,7 +73,8 @@ The sign ✓ stands there, and the sentence is nonsense: a coin knows nothing. T
 above the sentence, and read its condition. It asks whether A was ahead *once*. So read every ✓ as "this condition held", and then
 attack it: does the condition say what the sentence says? Would it hold again?
 
-Try it: change `manual_seed(0)` to other numbers and run the two cells again.
+Try it: change `manual_seed(0)` to other numbers and run the two cells again. Where A is not ahead the claim stops with an error: that is
+how a claim looks that failed. Put the 0 back before you go on.
 """
 
 # %%
@@ -151,8 +152,8 @@ hint(exercise.softmax, level=1)
 r"""
 ## 0.5 An explorer
 
-A drawing function and sliders. Softmax divides its scores by a *temperature* first. Bet, then move the slider. (On a web page,
-without a kernel, you see one picture.)
+A drawing function and a control for each of its arguments. Softmax divides its scores by a *temperature* first. Bet, then choose another
+temperature. (On a web page, without a kernel, you see one picture.)
 """
 
 # %%
@@ -183,7 +184,7 @@ def draw_temperature(temperature=1.0):
 explore(
     draw_temperature,
     alt="Four bars; the dog's is the highest at temperature 1.",
-    temperature=(0.1, 5.0),
+    temperature=[0.1, 0.5, 1.0, 2.0, 5.0, 20.0, 100.0],
 )
 
 # %% tags=["reveal"]
@@ -271,14 +272,15 @@ r"""
 | you have | do |
 | --- | --- |
 | an evening | all of it, exercises included: one to two hours a lesson, as its first lines say |
-| a workshop of 45 minutes | the explorer on the projector, one exercise, bets before each wrong answer |
-| 15 minutes before the interview | the question, the table in symbols, the wrong answers, the card |
+| a workshop of 45 minutes | the bets, the explorer on the projector, one exercise |
+| 15 minutes before the interview | the 60-second answer, the wrong answers, the card; the beginning of each lesson says where |
 
 Shut a finished lesson's kernel down before you open the next (*Kernel > Shut Down Kernel*): each takes some hundred megabytes.
 
 ## 0.9 Axis letters
 
-Shapes are written the same way everywhere: in signatures, comments and lessons. One letter, one meaning.
+Shapes are written the same way everywhere: in signatures, comments and lessons. A formula that needs another letter, or one of these for
+something else, says so beside it.
 """
 
 # %%

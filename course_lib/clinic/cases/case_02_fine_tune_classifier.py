@@ -25,7 +25,7 @@ class _Spy(nn.Module):
         return Program(logits=logits, loss=None if labels is None else F.cross_entropy(logits, labels))
 
 
-def _one_step(program: Program, rate: float) -> tuple[float | None, Tensor]:
+def _one_step(program: Program, rate: float) -> tuple[object, Tensor]:
     spy = _Spy()
     x, labels = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]), torch.tensor([0, 2, 0])
     given = program.train_step(spy, x, labels, torch.optim.SGD(spy.parameters(), lr=rate))
@@ -37,6 +37,9 @@ def reports_the_loss(program: Program) -> None:
     given, _ = _one_step(program, 1.0)
     assert given is not None, (
         "the loss is None: the model took the argument and did nothing with it; which name does it know?"
+    )
+    assert isinstance(given, float), (
+        f"train_step reports a {type(given).__name__}, a float is asked for: a tensor keeps the graph of its step alive"
     )
     assert abs(given - math.log(3)) < 1e-4, (
         f"three classes and no knowledge is a loss of ln 3 = 1.0986, not {given:.4f}"
@@ -91,6 +94,10 @@ CASE = Case(
         "gradients add up until they are set to zero": (
             ("caption_ids=labels", "labels=labels"),
             ("    optimizer.zero_grad()\n", ""),
+        ),
+        "keeps the graph of its step": (
+            ("caption_ids=labels", "labels=labels"),
+            ("return outputs.loss.item()", "return outputs.loss"),
         ),
         "no weight moved": (
             (

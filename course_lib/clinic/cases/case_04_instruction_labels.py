@@ -23,6 +23,9 @@ def learns_the_answer_alone(program: Program) -> None:
     assert not set(counted) & set(range(1, 5)), (
         "words of the prompt are still counted: the loss is mostly about a text that stays the same"
     )
+    assert counted != [7], (
+        "words of the answer that the prompt holds too are not learnt: mask by place, 1 + len(prompt), not by word"
+    )
     assert 5 in counted, "the first word of the answer is not learnt: the mask is one too long"
     assert [labels[t] for t in counted] == [ids[t] for t in counted], "a label is the id at its place; the loss shifts"
     assert len(counted) == 3, "only the answer and EOS are learnt, every word of them"
@@ -51,6 +54,7 @@ CASE = Case(
         "words of the prompt are still counted": (
             (_LABELS, "    return ids, [IGNORE if word in SYSTEM or word == BOS else word for word in ids]"),
         ),
+        "mask by place": ((_LABELS, "    return ids, [IGNORE if word in [BOS, *prompt] else word for word in ids]"),),
         "shifted twice": ((_LABELS, "    return ids, [IGNORE] * len(prompt) + [*answer, EOS, IGNORE]"),),
         "as many as ids": ((_LABELS, "    return ids, [*answer, EOS]"),),
         "the warning was the only one": (

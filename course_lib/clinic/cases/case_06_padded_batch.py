@@ -30,6 +30,12 @@ def padding_changes_nothing(program: Program) -> None:
         sum(-scores[r, t].log_softmax(-1)[[*c, 2][t]].item() for r, c in enumerate(_CAPTIONS) for t in range(2)) / 6
     )
     assert abs(at[9] - shortest) > 1e-4, "long captions are cut to the length of the shortest; nothing may be lost"
+    means = [values[first:last] for first, last in ((0, 3), (3, 8), (8, 10))]  # the words of each caption, and EOS
+    assert abs(at[9] - sum(sum(part) / len(part) for part in means) / 3) > 1e-4, (
+        "a mean of the captions' means: a word of a short caption counts more; divide by all words"
+    )
+    assert abs(at[9] - sum(values)) > 1e-4, "the sum over the words; their mean is asked for"
+    assert abs(at[9] - sum(values) / (count + 3)) > 1e-4, "BOS is counted among the words, but nothing predicts it"
     assert abs(at[6] - at[12]) < 1e-4, (
         "the same captions with more padding have another loss: padding is learnt as a word"
     )
@@ -62,6 +68,13 @@ CASE = Case(
                 "    return F.cross_entropy(logits[:, : shortest - 1].flatten(0, 1), ids[:, 1:shortest].flatten())",
             ),
         ),
+        "a mean of the captions' means": (
+            (_MEAN, f"{_EACH} * (ids[:, 1:] != PAD)\n    return (each.sum(1) / (ids[:, 1:] != PAD).sum(1)).mean()"),
+        ),
+        "the sum over the words": (
+            (_MEAN, _MEAN.replace(".flatten())", ".flatten(), ignore_index=PAD, reduction='sum')")),
+        ),
+        "BOS is counted": ((_MEAN, f"{_EACH}\n    return (each * (ids[:, 1:] != PAD)).sum() / (ids != PAD).sum()"),),
         "NaN painted over": ((_MEAN, f"return torch.nan_to_num({_MEAN.removeprefix('return ')})"),),
         "`pad` is right": (
             (

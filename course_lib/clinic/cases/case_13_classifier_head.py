@@ -63,6 +63,13 @@ def users_get_probabilities(program: Program) -> None:
     """Rows sum to 1 and are the softmax of the scores."""
     model, x, _ = _trained(program)
     given = program.probabilities(model, x)
+    inside, columns = ((given >= 0) & (given <= 1)).all(), given.sum(dim=0)
+    assert not torch.allclose(columns, torch.ones(10), atol=1e-5), (
+        "the columns sum to 1 and not the rows: the softmax runs over the examples"
+    )
+    assert not inside or torch.allclose(given.sum(dim=-1), torch.ones(64), atol=1e-5), (
+        "users get numbers from 0 to 1 whose rows do not sum to 1: a sigmoid for each class is no distribution"
+    )
     assert torch.allclose(given.sum(dim=-1), torch.ones(64), atol=1e-5), "users now get scores instead of probabilities"
     assert torch.allclose(given, model.layers(x).softmax(dim=-1), atol=1e-5), "users get a softmax of a softmax"
 
@@ -78,6 +85,8 @@ CASE = Case(
     repair=((_SOFT, "self.layers(x)"), (_USER, "    return model(x).softmax(dim=-1)\n")),
     wrong={
         "users now get scores": ((_SOFT, "self.layers(x)"),),
+        "over the examples": ((_SOFT, "self.layers(x)"), (_USER, "    return model(x).softmax(dim=0)\n")),
+        "no distribution": ((_SOFT, "self.layers(x)"), (_USER, "    return model(x).sigmoid()\n")),
         "a negative loss": ((_CE, "F.nll_loss(model(x), labels)"),),
         "the logarithm of a probability that has become 0": ((_CE, "F.nll_loss(model(x).log(), labels)"),),
         "something caps it": ((_CE, "F.nll_loss(model(x).clamp_min(1e-35).log(), labels)"),),

@@ -19,8 +19,9 @@ class _Script:
 
     def start(self, image, ids):
         self.starts += 1
-        self.given = image, ids
-        cache = {"plan": [self.plans[int(row[-1])] for row in ids], "place": 0, "rows": len(ids)}
+        self.given = (image, ids) if self.starts == 1 else self.given
+        plan = [self.plans.get(int(row[1]), [0] * 6) if len(row) > 1 else [0] * 6 for row in ids]
+        cache = {"plan": plan, "place": len(ids[0]) - 2, "rows": len(ids)}  # a prompt of two words, and what was said
         return self._scores(cache), cache
 
     def step(self, words, cache):
@@ -29,7 +30,7 @@ class _Script:
         return self._scores(cache)
 
     def _scores(self, cache):
-        said = torch.tensor([plan[min(cache["place"], 5)] for plan in cache["plan"]])
+        said = torch.tensor([plan[min(max(cache["place"], 0), 5)] for plan in cache["plan"]])
         return 0.1 * F.one_hot(said, 10).float() - 7.0
 
 
@@ -104,7 +105,7 @@ def generates_with_any_numbers(generate):
     assert generate(_Script(), _IMAGE, _PROMPTS, 1, 2, 0).tolist() == [[5], [8], [5]], "most = 1 is one word a row"
 
 
-def _generate(*, first=True, cached=True, pad_after=True, until=all, reads="words", early=True):
+def _generate(*, first=True, pad_after=True, until=all, reads="words", early=True):
     def generate(model, image, prompt, most, eos, pad):
         scores, cache = model.start(image, prompt)
         ended = torch.zeros(len(prompt), dtype=torch.bool)
@@ -112,9 +113,6 @@ def _generate(*, first=True, cached=True, pad_after=True, until=all, reads="word
         for number in range(most):
             if number > 0 or not first:
                 said = words[-1] if words else scores.argmax(dim=1)
-                if not cached:  # reads everything again, and skips ahead to where it was
-                    _, cache = model.start(image, prompt)
-                    cache["place"] = number - 1
                 scores = model.step(said if reads == "words" else prompt[:, -1], cache)
             word = scores.argmax(dim=1)
             word = torch.where(ended, pad, word) if pad_after else word
@@ -140,6 +138,17 @@ def _reads_the_last_too(model, image, prompt, most, eos, pad):
         if ended.all():
             break
     return torch.stack(words, dim=1)
+
+
+def _reads_all_again(model, image, prompt, most, eos, pad):
+    """Puts each word behind the prompt and starts anew."""
+    ended = torch.zeros(len(prompt), dtype=torch.bool)
+    for _ in range(most):
+        word = torch.where(ended, pad, model.start(image, prompt)[0].argmax(dim=1))
+        prompt, ended = torch.cat([prompt, word[:, None]], dim=1), ended | (word == eos)
+        if ended.all():
+            break
+    return prompt[:, 2:]
 
 
 def _teacher_forced(model, image, prompt, most, eos, pad):
@@ -201,7 +210,8 @@ generate = Exercise(
     id="31.3 generate",
     task="Write generate(model, image, prompt, most, eos, pad): greedy answers, (B, N) with N <= most. "
     "model.start(image, prompt) gives scores of the first word (B, V) and a cache; model.step(words, cache) reads "
-    "the words (B,) and gives the scores of the next. A row that has said eos gets pad; stop when all have ended.",
+    "the words (B,), adds them to the cache and gives the scores of the next (B, V), nothing else. A row that has "
+    "said eos gets pad; stop when all have ended; the last words need no step.",
     stages=(
         generates_one_word_after_the_other,
         generates_through_the_cache,
@@ -213,7 +223,7 @@ generate = Exercise(
     mutants={
         "they must not be lost": _generate(first=False),
         "each time given its own last word": _teacher_forced,
-        "read again for every word": _generate(cached=False),
+        "read again for every word": _reads_all_again,
         "reads the words that were just said": _generate(reads="prompt"),
         "the last word needs no further step": _reads_the_last_too,
         "words after EOS": _generate(pad_after=False),
