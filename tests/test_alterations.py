@@ -18,5 +18,6 @@ def test_each_alteration_does_what_its_name_says():
     assert torch.equal(versions["cropped by 25 %"], original[:, height // 4 :, width // 4 :])
     assert torch.equal(versions["cropped by 5 %"], original[:, height // 20 :, width // 20 :])
     torch.testing.assert_close(versions["darker"], (original * 255 * 0.75).floor() / 255)
+    torch.testing.assert_close(versions["overexposed"], (2 * original).clamp(max=1))
     difference = (versions["saved again"] - original).abs()
     assert 0 < difference.mean() < 0.05

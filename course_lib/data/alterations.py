@@ -1,4 +1,4 @@
-"""What happens to a photograph on the web: saved again, scaled, darkened, cropped, mirrored; to test duplicate finders.
+"""What happens to a photograph on the web: saved again, scaled, darkened, overexposed, cropped; for duplicate finders.
 
 The content stays what it was; whether a detector still sees that is the question.
 """
@@ -17,6 +17,7 @@ ALTERATIONS = {
     "saved again": lambda picture: _jpeg(picture, quality=30),
     "half size": lambda picture: picture.resize((picture.width // 2, picture.height // 2)),
     "darker": lambda picture: picture.point(lambda level: level * 3 // 4),
+    "overexposed": lambda picture: picture.point(lambda level: min(255, level * 2)),
     "cropped by 5 %": lambda picture: _without_corner(picture, parts=20),
     "cropped by 25 %": lambda picture: _without_corner(picture, parts=4),
     "mirrored": lambda picture: picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
