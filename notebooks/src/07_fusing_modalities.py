@@ -528,7 +528,7 @@ claim(
     "C07.2b",
     "Late fusion can learn XOR: a small network on four logits, trained together with what makes "
     "them, solves it. The larger logit gets at most three cells of four; of models trained apart a "
-    "vote is at chance, and stacking solves it in no seed, less than on untrained networks (5 seeds)",
+    "vote is at chance, and stacking solves it in no seed, on average less than on untrained ones (5 seeds)",
     min(mlp_on_logits) > 0.97
     and max(larger) < 0.8
     and max(vote) < 0.57
@@ -561,7 +561,7 @@ both become label 1; but XOR labels one of them 0. Three cells are possible, 75 
 **Training apart.** A model that sees the image alone is paid for the probability of the label given the image. On XOR that is ½
 whatever the bit. A perfect model says ½ always, and from ½ and ½ no rule can read two bits. Ours are not perfect: what they say still
 leans one way for one bit, and stacking finds that. It is no fruit of training: two random networks that never saw a label give stacking *more*
-to read, because a random projection of the image still holds its bit. Training alone on this label drives the bit out. Trained *together*, the four numbers stop being opinions on the label: each pair becomes a code of its bit. Nothing forbids
+to read on average, because a random projection of the image still holds its bit. Training alone on this label drives the bit out. Trained *together*, the four numbers stop being opinions on the label: each pair becomes a code of its bit. Nothing forbids
 this, and then the parts can no longer be read or calibrated apart, which was the reason to fuse late. (Trained apart on *other* labels,
 "dog in the image?" and "dog in the caption?", two decisions and one rule on top are enough: that is a cascade.)
 

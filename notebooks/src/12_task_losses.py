@@ -804,7 +804,7 @@ PICTURES = {seed: (*long_tail(seed), *shapes_of(1000, 1000 + seed)) for seed in 
 x, y, _, _ = PICTURES[0]
 fig, axes = plt.subplots(1, 5, figsize=(5.6, 1.4), layout="constrained")
 for k, ax in enumerate(axes):
-    ax.imshow(x[y == k][0].permute(1, 2, 0))
+    ax.imshow(x[y == k][x[y == k].sum((1, 2, 3)).argmax()].permute(1, 2, 0))
     ax.set(title=f"{SHAPES[k]}: {COUNTS[k]}", xticks=[], yticks=[])
 show(
     fig, "Five noisy pictures: 600 squares, then fewer and fewer, down to six diamonds."
@@ -812,7 +812,7 @@ show(
 
 # %% [markdown]
 r"""
-*One picture of each class, with the number of training examples.* Three losses for the same small convolutional network. *Logit adjustment* adds the log of the class shares to the logits *while training*, and uses the bare logits afterwards. It can also be done *after* plain
+*The brightest picture of each class, with the number of training examples.* Three losses for the same small convolutional network. *Logit adjustment* adds the log of the class shares to the logits *while training*, and uses the bare logits afterwards. It can also be done *after* plain
 training: take the log of the shares off the logits. Each run is 600 steps, enough that nearly every network has all of its own six diamonds right, and the test set is looked at every 100 steps.
 """
 
