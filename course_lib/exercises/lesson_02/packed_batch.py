@@ -9,9 +9,9 @@ PADDED = 12
 
 
 def _documents():
-    """Three documents; 0 is a token like any other, and the second one begins with a token to be learnt."""
+    """Three documents; 0 is a token like any other, and each begins with a token that learn asks for."""
     return [
-        (torch.tensor([5, 0, 7, 8]), torch.tensor([False, False, True, True])),
+        (torch.tensor([5, 0, 7, 8]), torch.tensor([True, True, False, True])),
         (torch.tensor([9]), torch.tensor([True])),
         (torch.tensor([0, 5, 0, 7]), torch.tensor([True, True, False, True])),
     ]
@@ -51,14 +51,15 @@ def packed_counts_anew_in_each_document(packed_batch):
 def packed_learns_what_is_to_be_learnt(packed_batch):
     _, _, labels, _ = _result(packed_batch, _documents(), PADDED)
     got = labels.tolist()
-    assert got[:3] != [-100, 7, 8], "labels were shifted; the loss does that: labels[t] is the token of place t or -100"
-    assert got[1] == got[7] == -100, "a token with learn False is a label; such tokens are prompt or image, so -100"
+    assert got[:3] != [0, -100, 8], "labels were shifted; the loss does that: labels[t] is the token of place t or -100"
+    assert got[2] == got[7] == -100, "a token with learn False is a label; such tokens are prompt or image, so -100"
     assert got[9:] == [-100] * 3, f"padding has the labels {got[9:]}; nothing is predicted there, so -100"
-    assert got[4] == got[5] == -100, (
-        f"the first token of a document has the label {max(got[4], got[5])}: the place before it, which would predict "
-        "it, belongs to another document, so it is -100 whatever learn says"
+    assert got[0] == got[4] == got[5] == -100, (
+        f"first tokens of documents have the labels {got[0]}, {got[4]} and {got[5]}: no place before them in their own "
+        "document could predict them, so each is -100, whatever learn says"
     )
-    assert got == [-100, -100, 7, 8, -100, -100, 5, -100, 7, -100, -100, -100], f"labels are {got}"
+    assert got[1] == 0, f"token 0, which is to be learnt, has the label {got[1]}; 0 is a token like any other"
+    assert got == [-100, 0, -100, 8, -100, -100, 5, -100, 7, -100, -100, -100], f"labels are {got}"
 
 
 def packed_keeps_documents_apart(packed_batch):
@@ -175,6 +176,11 @@ def _label_firsts(labels, used, documents):
     return torch.cat([torch.where(learn, ids, -100), labels[used:]])
 
 
+def _first_of_all(labels, used, documents):
+    """Minds the seams, and forgets that the first document begins, too."""
+    return torch.cat([documents[0][0][:1], labels[1:]]) if documents else labels
+
+
 def _by_token(mask, used, documents):
     """Padding is told by its id, which is that of a token, too."""
     ids = torch.cat([own for own, _ in documents] + [torch.zeros(len(mask) - used, dtype=torch.int64)])
@@ -235,6 +241,8 @@ packed_batch = Exercise(
             2, lambda labels, used, _: labels.masked_fill(torch.arange(len(labels)) >= used, 0)
         ),
         "whatever learn says": _change(2, _label_firsts),
+        "labels 5, -100 and -100": _change(2, _first_of_all),
+        "0 is a token like any other": _change(2, lambda labels, *_: torch.where(labels > 0, labels, -100)),
         "one that comes later": _change(3, lambda mask, *_: mask | mask.T),
         "includes its own place": _change(
             3, lambda mask, used, _: mask & ~torch.diag(torch.arange(len(mask)) < used).bool()
