@@ -29,13 +29,16 @@ from course_lib.losses import imbalance, margin
 from course_lib.losses import regression as number_losses
 from course_lib.metrics import (
     answers,
+    auc_intervals,
     calibration,
     captions,
     classification,
+    detection,
     hallucination,
     ranking,
     regression,
     resampling,
+    selective,
     thresholds,
 )
 from course_lib.models import (
@@ -77,6 +80,8 @@ SCORE, BINARY, RIGHT = drawn(7), torch.tensor([0, 1, 0, 1, 1, 0, 1]), torch.tens
 CAPTIONS, REFERENCES = ["a red ring", "a blue disc"], [["a red ring"], ["one blue disc", "a disc"]]
 SEEN = [{"ring", "disc"}, {"disc"}]
 NAMES = ["ring", "disc", "cross", "square"]
+CORNERS = torch.tensor([[0.0, 0.0], [3.0, 1.0], [6.0, 2.0]])
+BOXES = torch.cat([CORNERS, CORNERS + 5], dim=1)
 CONFUSION = torch.tensor([[3, 1], [2, 4]])
 
 
@@ -103,6 +108,8 @@ def metrics() -> list[Call]:
         Call(classification.precision_recall_f1, {"confusion": CONFUSION}),
         Call(classification.average_precision_recall_f1, {"confusion": CONFUSION, "average": "macro"}),
         Call(hallucination.chair, {"mentioned": [["ring"], ["disc", "cross"]], "present": SEEN}),
+        Call(detection.box_iou, {"first": BOXES, "second": BOXES[:2] + 1}),
+        Call(detection.ranked_average_precision, {"hit": RIGHT, "score": SCORE, "truths": 5}),
         Call(
             hallucination.pope_probes,
             {"present": SEEN, "sampling": "popular", "names": NAMES, "corpus": [*SEEN, SEEN[0]]},
@@ -112,6 +119,7 @@ def metrics() -> list[Call]:
         Call(ranking.roc_auc, ranked),
         Call(ranking.precision_recall_curve, ranked),
         Call(ranking.average_precision, ranked),
+        Call(auc_intervals.delong_interval, ranked),
         Call(regression.linear_recovery, {"inputs": drawn(7, 3), "target": drawn(7, 2)}),
         Call(
             resampling.bootstrap_interval,
@@ -135,6 +143,8 @@ def metrics() -> list[Call]:
         ),
         Call(resampling.mcnemar_p_value, {"first_right": RIGHT, "second_right": ~RIGHT}),
         Call(resampling.sign_flip_p_value, {"difference": SCORE - 0.5, "seed": 0, "resamples": 10}),
+        Call(selective.risk_coverage_curve, {"confidence": SCORE, "right": RIGHT}),
+        Call(selective.area_under_risk_coverage, {"confidence": SCORE, "right": RIGHT}),
         Call(thresholds.operating_points, ranked),
         Call(thresholds.check_binary, ranked),
         Call(thresholds.cheapest_threshold, {**ranked, "false_positive_cost": 1.0, "false_negative_cost": 5.0}),

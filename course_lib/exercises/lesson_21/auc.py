@@ -134,7 +134,8 @@ def _auc_by_walk(label, score):
 auc = Exercise(
     id="21.2 auc",
     task="Write auc(label, score): (B,) labels 0 and 1, (B,) scores with ties -> P(random positive above random "
-    "negative), a tie counted half, in O(B log B): no loop over pairs and no table of them.",
+    "negative), a tie counted half, in O(B log B) for thousands of scores: no loop over pairs, no table of them in any "
+    "library, no drawn pairs. It may be below 0.5.",
     stages=(auc_points_up, auc_may_be_below_one_half, auc_is_about_order, auc_shares_ties, auc_stays_small),
     reference=_auc,
     mutants={

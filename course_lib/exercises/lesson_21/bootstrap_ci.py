@@ -169,7 +169,8 @@ def _ci_by_counts(metric, label, score, resamples, level, generator):
 bootstrap_ci = Exercise(
     id="21.3 bootstrap_ci",
     task="Write bootstrap_ci(metric, label, score, resamples, level, generator) -> (low, high): percentile interval "
-    "of metric(label, score) over examples drawn with replacement.",
+    "of metric(label, score) over `resamples` draws of B rows with replacement, the same rows of both; linear "
+    "quantiles. All randomness comes from `generator`, as it is.",
     stages=(ci_draws_as_many, ci_keeps_pairs, ci_has_a_level, ci_takes_quantiles, ci_uses_the_generator),
     reference=_ci,
     mutants={

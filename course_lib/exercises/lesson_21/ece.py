@@ -129,7 +129,7 @@ def _ece_by_table(probabilities, label, bins):
 ece = Exercise(
     id="21.4 ece",
     task="Write ece(probabilities, label, bins): (B, K), (B,) -> expected calibration error over `bins` equal bins "
-    "(low, high] of the predicted class's probability.",
+    "(low, high] of (0, 1], by the predicted class's probability: Σ (count / B) |share right - mean confidence|.",
     stages=(
         ece_survives_empty_bins,
         ece_watches_the_prediction,

@@ -183,7 +183,8 @@ def _prf_by_matrix(label, called, classes, average):
 prf = Exercise(
     id="21.1 prf",
     task="Write prf(label, called, classes, average): (B,), (B,) class numbers -> (precision, recall, f1), averaged "
-    "'macro', 'micro' or 'weighted' (by support). A ratio without a denominator counts as 0.",
+    "'macro', 'micro' or 'weighted' (by support), over all `classes` classes. A ratio without a denominator counts "
+    "as 0; macro F1 is the mean of the F1s.",
     stages=(
         prf_survives_empty_classes,
         prf_knows_what_is_what,
