@@ -694,12 +694,13 @@ claim(
 mean = {name: sum(values) / 3 for name, values in points.items()}
 claim(
     "C29.9",
-    "An edge detector that never saw the model points better than saliency and Grad-CAM (mean of 3 seeds), and deletes to black "
-    "worse than attention (each seed)",
-    mean["edges"] > max(mean["saliency"], mean["grad_cam"]) + 0.05
-    and min(areas["edges"]) > max(areas["attention"]),
+    "An edge detector that never saw the model points better than saliency and no worse than Grad-CAM at its best layer, and "
+    "deletes to black worse than attention (means of 3 seeds)",
+    mean["edges"] > mean["saliency"] + 0.08
+    and mean["edges"] > mean["grad_cam"] - 0.05
+    and sum(areas["edges"]) > sum(areas["attention"]),
     measured=f"pointing {mean['edges']:.2f} against {mean['saliency']:.2f} and {mean['grad_cam']:.2f}; deletion "
-    f"{min(areas['edges']):.2f} against {max(areas['attention']):.2f}",
+    f"{sum(areas['edges']) / 3:.2f} against {sum(areas['attention']) / 3:.2f}",
     answer="D",
 )
 
@@ -744,7 +745,7 @@ black, grey, white = (
 claim(
     "C29.13",
     "Integrated gradients delete best of all eleven to black and to white on each of 3 seeds; to grey Shapley values and relevance pass "
-    "them on at least one. The edge detector is behind attention on black, before it on white, and behind integrated gradients on all",
+    "them on at least one. On the mean the edge detector is behind attention on black, before it on white; it is behind integrated gradients always",
     all(
         (t["integrated_gradients"] <= t[name]).all()
         for t in (black, white)
@@ -754,8 +755,8 @@ claim(
         (grey[name] < grey["integrated_gradients"]).any()
         for name in ("shapley", "relevance")
     )
-    and (black["edges"] > black["attention"]).all()
-    and (white["edges"] < white["attention"]).all()
+    and black["edges"].mean() > black["attention"].mean()
+    and white["edges"].mean() < white["attention"].mean()
     and all(
         (t["edges"] > t["integrated_gradients"]).all() for t in (black, grey, white)
     ),
