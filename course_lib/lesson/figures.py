@@ -80,6 +80,22 @@ def bar_plot(values: Mapping[str, float], *, xlabel: str, fmt: str = "%.2f") -> 
     return fig, ax
 
 
+def heat_map(values: Mapping[tuple[str, str], float], *, limit: float, fmt: str = "+.1f") -> tuple[Figure, Any]:
+    """A signed number for every {(column, row): number}, written on its colour; purple is -limit, orange +limit."""
+    import matplotlib.pyplot as plt
+
+    columns, rows = (list(dict.fromkeys(names)) for names in zip(*values, strict=True))
+    fig, ax = plt.subplots(figsize=(1.5 + 1.25 * len(columns), 0.7 + 0.3 * len(rows)), layout="constrained")
+    table = np.array([[values[column, row] for column in columns] for row in rows])
+    ax.imshow(table, cmap="PuOr_r", vmin=-limit, vmax=limit, aspect="auto")
+    for (row, column), value in np.ndenumerate(table):
+        shade = "white" if abs(value) > 0.6 * limit else "black"
+        ax.text(column, row, f"{value:{fmt}}", ha="center", va="center", color=shade)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_xticks(range(len(columns)), columns, fontsize=8)
+    return fig, ax
+
+
 def dot_plot(
     series: Mapping[str, Mapping[str, Sequence[float]]], *, xlabel: str, chance: float | None = None
 ) -> tuple[Figure, Any]:
