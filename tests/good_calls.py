@@ -51,6 +51,7 @@ from course_lib.models import (
     masks,
     positions,
     regularisers,
+    side_by_side,
     tensor_fusion,
     transformer,
     vlm,
@@ -266,6 +267,8 @@ def rest_of_models() -> list[Call]:
         Call(regularisers.DropConnectLinear(5, 3, 0.2).forward, {"x": SCORES}),
         Call(regularisers.ResidualStack([nn.Linear(5, 5)], 0.2).forward, {"x": SCORES}),
         Call(regularisers.smooth_labels, {"label": LABEL, "classes": 5, "smoothing": 0.1}),
+        Call(side_by_side.SideBySideLinear(2, 5, 3).forward, {"x": drawn(2, 7, 5)}),
+        Call(side_by_side.SideBySideConvNet(2).forward, {"images": drawn(2, 7, 8, 8)}),
         Call(regularisers.mixup, {"x": SCORES, "target": target, "alpha": 0.3}),
         Call(generation.nucleus, {"log_probs": SCORES.log_softmax(dim=1), "top_p": 0.9}),
     ]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from course_lib.lesson.figures import bar_plot, dot_plot, png, quick_png, show
+from course_lib.lesson.figures import bar_plot, dot_plot, heat_map, png, quick_png, show
 
 
 def test_png_is_opaque_small_and_closes_the_figure():
@@ -50,6 +50,19 @@ def test_bars_stand_in_the_given_order_from_the_top():
     widths = [bar.get_width() for bar in ax.patches]
     plt.close(fig)
     assert tops["first"] > tops["second"] and widths == [0.25, 1.0]
+
+
+def test_a_heat_map_writes_each_number_where_its_names_meet_and_colours_by_sign():
+    values = {("A", "decay"): 1.25, ("B", "decay"): -9.0, ("A", "dropout"): 0.0, ("B", "dropout"): 12.0}
+    fig, ax = heat_map(values, limit=12.0)
+    rows, columns = ([tick.get_text() for tick in axis.get_ticklabels()] for axis in (ax.yaxis, ax.xaxis))
+    assert rows == ["decay", "dropout"] and columns == ["A", "B"]
+    written = {(columns[round(t.get_position()[0])], rows[round(t.get_position()[1])]): t.get_text() for t in ax.texts}
+    assert written == {key: f"{value:+.1f}" for key, value in values.items()}
+    (image,) = ax.images
+    low, zero, high = (image.cmap(image.norm(value)) for value in (-12, 0, 12))
+    assert low[2] > low[0] and high[0] > high[2] and min(zero[:3]) > 0.9  # purple, white, orange
+    plt.close(fig)
 
 
 def test_dots_hold_one_mark_a_seed_and_conditions_do_not_overlap():

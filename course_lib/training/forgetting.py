@@ -153,7 +153,7 @@ def measure(model: nn.Module, data: Skills, part: str) -> Float[Tensor, "2 copie
     return torch.stack([right(model(pairs[part][0]), pairs[part][1]) for pairs in data])
 
 
-def _batch(pairs: Pairs, random: torch.Generator) -> Pairs:
+def _batch(pairs: tuple[Tensor, Tensor], random: torch.Generator) -> Pairs:
     rows = torch.randint(pairs[1].shape[1], (BATCH,), generator=random)
     return pairs[0][:, rows], pairs[1][:, rows]
 

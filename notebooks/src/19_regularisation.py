@@ -5,7 +5,7 @@ r"""
 You will be able to look at four training curves, name the remedy that fits each, and say what every regulariser does to the
 weights, to the cost and to inference, and what it does not do.
 
-*70 minutes and 15 more · needs no other lesson · under 60 s of CPU*
+*60 minutes and 15 more · needs no other lesson · under 60 s of CPU*
 
 *15 minutes:* [The 60-second answer](#19.9-The-60-second-answer) · [Wrong answers people give](#19.7-Wrong-answers-people-give) · [Card](#19.11-Card)
 
