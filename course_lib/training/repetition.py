@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.models.side_by_side import SideBySideLinear
+from course_lib.training.remedies import SEED
 
 DRAWS = 5
 FEATURES = 20
@@ -38,7 +39,7 @@ class Pass(NamedTuple):
     """Loss on held-out examples."""
 
 
-def draw(seed: int = 0, held_out: int = 2000) -> tuple[Examples, Examples]:
+def draw(seed: int = SEED, held_out: int = 2000) -> tuple[Examples, Examples]:
     """25,600 examples to train on, enough for every step of one pass, and the held-out ones; one label in ten is wrong.
 
     A teacher is a small random network; its answer is whether its output lies above the median.
@@ -53,7 +54,7 @@ def draw(seed: int = 0, held_out: int = 2000) -> tuple[Examples, Examples]:
     return Examples(x[:, :count], label[:, :count]), Examples(x[:, count:], label[:, count:])
 
 
-def train_repeatedly(passes: int, p: float = 0.0, decay: float = 0.0, seed: int = 0, looks: int = 16) -> Pass:
+def train_repeatedly(passes: int, p: float = 0.0, decay: float = 0.0, seed: int = SEED, looks: int = 16) -> Pass:
     """400 steps of 64 examples, of which each is seen `passes` times, in the same order every time.
 
     p: dropout of hidden units. decay: AdamW's. ValueError where `passes` does not divide 25,600.

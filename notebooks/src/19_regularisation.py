@@ -519,7 +519,7 @@ PATIENTS = {
     "C three units": Patient(labels=500, width=3),
     "D moved camera": Patient(labels=500, moves=True),
 }
-POOLED = {"net": SideBySideConvNet, "steps": 100, "looks": 5}
+POOLED = {"net": SideBySideConvNet, "steps": 100, "looks": 4}
 REMEDIES = {
     "nothing": {},
     "weight decay": {"decay": 1.0},
@@ -527,7 +527,7 @@ REMEDIES = {
     "input noise": {"augment": noise(0.2)},
     "label smoothing": {"smoothing": 0.1},
     "mixup": {"alpha": 1.0},
-    "shifts by a pixel": {"augment": moved, "steps": 400},
+    "shifts by a pixel": {"augment": moved, "steps": 300},
     "network / 8": {"scale": 1 / 8},
     "network x 4": {"scale": 4.0},
     "labels x 2": {"more": 2.0},
@@ -543,8 +543,8 @@ and the ensemble averages three networks' probabilities.
 
 # %%
 @functools.cache  # trained once, used again further down
-def treat(patient, remedy="nothing", member=0):
-    return remedies.treat(PATIENTS[patient], member=member, **REMEDIES[remedy])
+def treat(patient, remedy="nothing", **do):
+    return remedies.treat(PATIENTS[patient], **{**REMEDIES[remedy], **do})
 
 
 def outcome(patient, remedy):
@@ -552,7 +552,7 @@ def outcome(patient, remedy):
     if remedy == "early stopping":
         return treat(patient).stopped()
     if remedy == "3 networks":
-        said = sum(treat(patient, "nothing", member).says() for member in range(3))
+        said = sum(treat(patient, member=i).says() for i in range(3))
         return remedies.right(said, treat(patient).data["test"][1])
     return treat(patient, remedy).score()
 
@@ -625,11 +625,13 @@ for trick, strengths in STRENGTHS.items():
 together = remedies.treat(PATIENTS[A], more=2.0, **POOLED).score()
 together = 100 * (together - result[A, "nothing"]).mean().item()
 labels, convolved = gains[A, "labels x 2"], gains[A, "convolution, pooling"]
+informed = ("labels x 2", "convolution, pooling")
+rest = max((gains[A, each], each) for each in TREATMENTS[1:] if each not in informed)
 claim(
     "C19.9",
-    "A: twice the labels gain over 0.8 points and a convolutional network over 1.5, together over 3.5; none of five tricks, tuned on validation, gains 1.5 (mean of 5 draws)",
-    labels > 0.8 and convolved > 1.5 and together > 3.5 and max(tuned.values()) < 1.5,
-    measured=f"labels {labels:+.1f}, convolution {convolved:+.1f}, both {together:+.1f}; "
+    "A: twice the labels and a convolutional network each gain over 1 point, more than any of the ten others in one strength and than five of them tuned on validation; together they gain over 3.5 (mean of 5 draws)",
+    min(labels, convolved) > max(1, rest[0], *tuned.values()) and together > 3.5,
+    measured=f"labels {labels:+.1f}, convolution {convolved:+.1f}, both {together:+.1f}; best of ten {rest[1]} {rest[0]:+.1f}; tuned "
     + ", ".join(f"{trick} {value:+.1f}" for trick, value in tuned.items()),
     answer="pooling",
 )
@@ -660,7 +662,7 @@ cure for C and harms B; the smaller one helps B and ruins C. For A, no trick add
 architecture that *knows* something: a stroke means the same wherever it stands.
 
 **D, fairly.** The heat map has a trap: training on shifts *is* the customer's shift, so that row wins by construction. Test another
-shift: pictures moved by exactly 0, 1, 2 or 3 pixels, while training never moved them by more than one. And ask *which part* of the
+shift: pictures moved by exactly 0, 1 or 2 pixels, while training never moved them by more than one. And ask *which part* of the
 convolutional network helps: take away its pooling, or its batch norm.
 """
 
@@ -678,18 +680,18 @@ ARMS = ["nothing", "shifts by a pixel", *list(REMEDIES)[-4:]]
 # %%
 AT = {}  # accuracy per arm and pixels, (5,)
 images, label = treat(A).data["test"]  # not moved
-for arm, pixels in itertools.product(ARMS, range(4)):
+for arm, pixels in itertools.product(ARMS, range(3)):
     same = torch.Generator().manual_seed(1)  # the same ways for every arm
     asked = moved(images, same, pixels, exactly=True)
     AT[arm, pixels] = remedies.right(treat(D, arm).answer(asked), label)
 
 # %% tags=["claim", "reveal"]
-at = {arm: [AT[arm, pixels].mean().item() for pixels in range(4)] for arm in ARMS}
+at = {arm: [AT[arm, pixels].mean().item() for pixels in range(3)] for arm in ARMS}
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 for (arm, row), marker, colour in zip(at.items(), "os^DvP", COLOURS, strict=True):
-    ax.plot(range(4), row, marker + "-", c=colour, label=arm)
+    ax.plot(range(3), row, marker + "-", c=colour, label=arm)
 ax.axhline(0.1, color="grey", linestyle=":")
-ax.set(xlabel="pixels moved (training: at most 1)", xticks=range(4), ylabel="accuracy")
+ax.set(xlabel="pixels moved (training: at most 1)", xticks=range(3), ylabel="accuracy")
 fig.legend(loc="outside right upper", fontsize=8)
 show(
     fig,
@@ -768,8 +770,9 @@ of computing: 25,600 different examples once, or 400 different ones 64 times. On
 # %%
 from course_lib.training.repetition import train_repeatedly
 
-runs = {(n, 0.0): train_repeatedly(n) for n in (1, 4, 16, 64)}
-runs |= {(n, 0.5): train_repeatedly(n, p=0.5) for n in (1, 64)}
+runs = {(n, 0.0): train_repeatedly(n, looks=1) for n in (1, 4, 16)}
+runs[1, 0.5] = train_repeatedly(1, p=0.5, looks=1)
+runs |= {(64, p): train_repeatedly(64, p=p) for p in (0.0, 0.5)}
 decayed = train_repeatedly(64, decay=10.0)
 print(len(runs) + 1, "runs of 400 steps, 5 draws each")
 
@@ -909,7 +912,7 @@ r"""
 > **"Learning-rate decay prevents overfitting."**
 
 The curve calms down, and that looks like it. But decay lowers the noise of the last steps, not the capacity to memorise. Patient B with 250
-labels and a network twice as wide, trained three times as long:
+labels and a network twice as wide, trained more than twice as long:
 """
 
 
@@ -919,9 +922,9 @@ def cosine(share):
     return 5e-3 * (1 + np.cos(np.pi * share)) / 2
 
 
-few = {"scale": 2.0, "more": 0.5, "steps": 600}
+few = {"scale": 2.0, "more": 0.5, "steps": 480}
 constant = remedies.treat(PATIENTS[B], **few)
-decayed = remedies.treat(PATIENTS[B], rate=cosine, **few)
+decayed = remedies.treat(PATIENTS[B], rate=cosine, **few | {"looks": 1})
 
 # %% tags=["claim"]
 fig, ax = plt.subplots(figsize=(6, 1.9), layout="constrained")
@@ -1181,12 +1184,12 @@ tested. Each remedy has three strengths, and the one with the best mean of both 
 data = forgetting.skills()
 start = forgetting.pretrain(data.old)
 HOLDS = {
-    "nothing": [{"rate": each} for each in (1e-3, 3e-3, 1e-2)],
+    "nothing": [{"rate": each} for each in (2e-3, 5e-3, 1e-2)],
     "freeze layers": [{"thaw": each} for each in ((1,), (1, 3), (5,))],
-    "LoRA": [{"rank": each, "rate": 1e-2} for each in (2, 4, 8)],
+    "LoRA": [{"rank": each, "rate": 2e-2} for each in (2, 4, 8)],
     "KL on new images": [{"kl": each} for each in (0.03, 0.1, 0.3)],
-    "KL on old images": [{"kl_old": each} for each in (0.3, 1.0, 3.0)],
-    "replay": [{"replay": each} for each in (0.3, 1.0, 3.0)],
+    "KL on old images": [{"kl_old": each} for each in (1.0, 3.0, 10.0)],
+    "replay": [{"replay": each} for each in (1.0, 3.0, 10.0)],
     "weight averaging": [{"alpha": each} for each in (0.5, 0.7, 0.9)],
 }
 held = {name: forgetting.best_of(start, data, tried) for name, tried in HOLDS.items()}
@@ -1216,9 +1219,9 @@ weaker = {
 }
 claim(
     "C19.24",
-    "Plain fine-tuning costs over 20 points of the old skill; replay of 40 old digits, or KL to the start on them without labels, wins back over 15 in every draw and loses under 5 of the new skill on average; no other remedy, tuned on validation, has as high a mean of both (5 draws)",
+    "Plain fine-tuning costs over 20 points of the old skill; replay of 40 old digits, or KL to the start on them without labels, wins back over 10 in every draw and loses under 5 of the new skill on average; no other remedy, tuned on validation, has as high a mean of both (5 draws)",
     (before[0] - old["nothing"]).mean().item() > 0.2
-    and min(each.min().item() for each in kept) > 0.15
+    and min(each.min().item() for each in kept) > 0.10
     and min(
         (new[name] - new["nothing"]).mean().item()
         for name in ("KL on old images", "replay")
