@@ -832,11 +832,11 @@ claim(
 # %% [markdown]
 r"""
 In one pass the next batch *is* a test set, so there is no gap to close. That is why large language models are pre-trained with little or
-no dropout. With repeats there are two different questions. *What is a repeat worth?* The left picture: nearly a fresh example, then
-less. *Can it harm?* The right picture: yes, the test loss turns.
+no dropout (Liu et al., 2025, measured that it even hurts). With repeats there are two different questions. *What is a repeat worth?* The left
+picture: nearly a fresh example, then less. *Can it harm?* The right picture: yes, the test loss turns. Dropout and strong decay hold it down.
 
-**Why is weight decay kept in one pass, then?** Not against overfitting. D'Angelo et al. (2023) find that it makes the *training* loss lower and
-bf16 training more stable, because it sets the size of the steps relative to the weights. Three lines. An Adam step moves every weight by
+**Why is weight decay kept in one pass, then?** Not against overfitting. D'Angelo et al. (2023) find that in nearly one-epoch training it balances
+bias and variance of the optimisation: lower *training* loss, stabler runs. It sets the size of the steps relative to the weights. Three lines. An Adam step moves every weight by
 about $\eta$, in a random direction where gradients are noise: mean square size grows by $\eta^2$. Decay takes $2\eta\lambda$ of it. They balance at
 
 $$\eta^2 = 2\eta\lambda\,\overline{w^2} \quad\Rightarrow\quad \sqrt{\overline{w^2}} = \sqrt{\eta / 2\lambda}, \qquad
@@ -1132,7 +1132,8 @@ architecture itself: convolution and pooling know what augmentation has to teach
 curves bad: more capacity. Few clean labels: more labels, or a network that knows more about the data; tricks add little. Wrong labels:
 whatever keeps the network from memorising. A shifted test set: data or augmentation that covers the shift, *and* an architecture that is
 built for it; they add up. Pre-training in one pass: data and weight decay, which there sets the step size rather than fights overfitting.
-Repeated data: stop early or decay strongly, because repetition first helps less and then harms."
+Repeated data: stop early or decay strongly, because repetition first helps less and then harms. Fine-tuning: stay near the start; replay old data, or
+keep the old answers on them by a KL term; freezing and LoRA forget less, partly by learning less."
 
 ## 19.10 Questions
 
@@ -1158,6 +1159,8 @@ r"""
   labels and repeated data; for a shift that you expect: an architecture that tolerates it, augmentation that covers it, best both.
 - **Coins**: data parallel different; tensor parallel the same on replicated activations, different inside the split; recomputation
   the same again.
+- **SAM** (not built here): the gradient is taken at $w + \rho\, g / \lVert g \rVert$, so a step costs two passes.
+- **Fine-tuning**: measure the old skills at every checkpoint; a leash holds only where it is measured.
 - **Do not** regularise a network that underfits, expect sparsity from an L1 term in the loss, call Adam's L2 weight decay, or add
   dropout to a single pass.
 
@@ -1177,7 +1180,8 @@ skills that the new data do not test. The regularisers are others:
 
 **Measured, in small.** A network reads digits (800 labels) and is fine-tuned on digits turned by a quarter (40 labels); both skills are
 tested. Each remedy has three strengths, and the one with the best mean of both *validation* accuracies is kept
-([`forgetting.py`](../course_lib/training/forgetting.py)). For plain fine-tuning the learning rate is tuned.
+([`forgetting.py`](../course_lib/training/forgetting.py)). For plain fine-tuning the learning rate is tuned. `thaw` names the layers that are
+trained, 1 first, 5 last; the others are frozen. Replay and the second KL use 40 of the old digits.
 """
 
 # %%
@@ -1237,8 +1241,8 @@ claim(
 # %% [markdown]
 r"""
 A leash holds where it is measured. On the new images the start's answers are *wrong*, so KL there only slows the new skill; on 40 old images,
-without a single label, it does what replay does. That is why the prompts on which a KL term is computed must cover the old skills. LoRA and
-averaging reduce forgetting here only as far as they reduce learning.
+without a single label, it does what replay does. InstructGPT reports the like at scale: mixing pre-training data into the updates repaired more than a
+larger KL coefficient did. LoRA and averaging reduce forgetting here about as far as they reduce learning.
 """
 
 # %% [markdown]
@@ -1255,6 +1259,7 @@ y = clean @ np.arange(5) + rng.standard_normal(100)
 noisy = np.tile(clean, (1000, 1)) + 0.5 * rng.standard_normal((100_000, 5))
 by_noise = np.linalg.lstsq(noisy, np.tile(y, 1000))[0]
 ridge = np.linalg.solve(clean.T @ clean + 100 * 0.5**2 * np.eye(5), clean.T @ y)
+print("noisy copies", by_noise.round(1), " ridge", ridge.round(1))
 
 # %% tags=["claim"]
 without_noise = np.linalg.lstsq(clean, y)[0]
@@ -1335,7 +1340,7 @@ r"""
    inference.
 3. Huang et al. (2016), *Deep Networks with Stochastic Depth*, [arXiv:1603.09382](https://arxiv.org/abs/1603.09382): skip blocks per batch, rates that rise linearly.
 4. Larsson et al. (2016), *FractalNet*, [arXiv:1605.07648](https://arxiv.org/abs/1605.07648): the name drop-path.
-5. Beck, Teboulle (2009), *A Fast Iterative Shrinkage-Thresholding Algorithm for Linear Inverse Problems*, [doi:10.1137/080716542](https://doi.org/10.1137/080716542): ISTA.
+5. Ioffe, Szegedy (2015), *Batch Normalization*, [arXiv:1502.03167](https://arxiv.org/abs/1502.03167). Beck, Teboulle (2009), *A Fast Iterative Shrinkage-Thresholding Algorithm for Linear Inverse Problems*, [doi:10.1137/080716542](https://doi.org/10.1137/080716542): ISTA.
 6. Loshchilov, Hutter (2017), *Decoupled Weight Decay Regularization*, [arXiv:1711.05101](https://arxiv.org/abs/1711.05101).
 7. Szegedy et al. (2015), *Rethinking the Inception Architecture for Computer Vision*, [arXiv:1512.00567](https://arxiv.org/abs/1512.00567): label smoothing. Müller et al. (2019),
    *When Does Label Smoothing Help?*, [arXiv:1906.02629](https://arxiv.org/abs/1906.02629).
