@@ -228,13 +228,13 @@ paths = [regularisers.drop_path(ones, rate, True, coins)[:, 0] for rate in rates
 print(f"rates of the twelve blocks: {rates[0]:.2f}, {rates[1]:.2f} to {rates[-1]:.2f}")
 
 # %% tags=["claim"]
-fig, axes = plt.subplots(1, 3, figsize=(7.5, 2.6), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(6, 2.1), layout="constrained")
 axes[0].imshow(units != 0, cmap="cividis", aspect="auto")
-axes[0].set(title="dropout: units", xlabel="unit", ylabel="example")
+axes[0].set(title="dropout", xlabel="unit", ylabel="example")
 axes[1].imshow(weights.detach() != 0, cmap="cividis", aspect="auto")
-axes[1].set(title="DropConnect: weights", xlabel="from unit", ylabel="to unit")
+axes[1].set(title="DropConnect", xlabel="from unit", ylabel="to unit")
 axes[2].imshow(torch.stack(paths) != 0, cmap="cividis", aspect="auto")
-axes[2].set(title="DropPath: blocks", xlabel="example", ylabel="block")
+axes[2].set(title="DropPath", xlabel="example", ylabel="block")
 show(
     fig,
     "Dark is dropped: scattered units, scattered weights (one mask for the batch), and "
@@ -360,12 +360,12 @@ from sklearn.linear_model import Lasso, Ridge
 
 ridges = [Ridge(alpha=569 * 10 * each, fit_intercept=False) for each in penalties]
 l2 = np.stack([ridge.fit(tumours, diagnosis).coef_ for ridge in ridges])
-fig, (left, right) = plt.subplots(1, 2, figsize=(7.5, 2.8), sharey=True)
+fig, (left, right) = plt.subplots(1, 2, figsize=(5, 2.2), sharey=True)
 left.semilogx(penalties, l1, linewidth=1)
 right.semilogx(10 * penalties, l2, linewidth=1)
 left.set(title="L1: zero, one by one", xlabel="penalty", ylabel="weight")
-right.set(title="L2: all shrink, none arrives", xlabel="penalty")
-fig.subplots_adjust(bottom=0.2)
+right.set(title="L2: none arrives", xlabel="penalty")
+fig.subplots_adjust(bottom=0.23)
 show(
     fig, "Thirty weight paths, twice: L1's reach zero one after another, L2's never do."
 )
@@ -414,7 +414,7 @@ smoothed = F.cross_entropy(raised, label, reduction="none", label_smoothing=0.1)
 print("lowest smoothed loss at a lead of", round(leads[smoothed.argmin()].item(), 1))
 
 # %% tags=["claim"]
-fig, ax = plt.subplots(figsize=(5, 2.5), layout="constrained")
+fig, ax = plt.subplots(figsize=(4.4, 2.2), layout="constrained")
 ax.plot(leads, hard, "--", leads, smoothed, "-")
 ax.set(xlabel="lead of the label's logit", ylabel="loss")
 ax.legend(["hard label", "smoothed by 0.1"])
@@ -466,7 +466,7 @@ def draw_geometry(penalty="L1", strength=1.1):
     loss = (x - 2) ** 2 + (y - 0.7) ** 2 + 0.6 * (x - 2) * (y - 0.7)
     size = np.linalg.norm(np.stack([x, y]), order, axis=0)
     level = max(float(torch.linalg.vector_norm(solution, order)), 1e-3)
-    fig, ax = plt.subplots(figsize=(5, 3.4), layout="constrained")
+    fig, ax = plt.subplots(figsize=(4.2, 2.8), layout="constrained")
     ax.contour(x, y, loss, levels=[0.05, 0.3, 0.8, 1.6, 3], colors=COLOURS[0])
     ax.contour(x, y, size, levels=[level], colors=COLOURS[1], linewidths=2)
     ax.plot(2, 0.7, "x", *solution, "o", color="black")
@@ -839,7 +839,7 @@ claim(
 
 # %% [markdown]
 r"""
-In one pass the next batch *is* a test set, so there is no gap to close. That is why large language models are pre-trained with little or
+In one pass the next batch *is* a test set: no gap to close. So large language models are pre-trained with little or
 no dropout (Liu et al., 2025, measured that it even hurts). With repeats there are two different questions. *What is a repeat worth?* The left
 picture: nearly a fresh example, then less. *Can it harm?* The right picture: yes, the test loss turns. Dropout slows it; a decay of 10 holds it.
 
