@@ -710,8 +710,8 @@ claim(
 )
 claim(
     "C02.18",
-    "No threshold has both: at 4 bits a fifth or more of the copies is missed, at 12 bits more found pairs are false than true (5 seeds)",
-    curves[:, 2, 0].max() < 0.8 and curves[:, 6, 1].max() < 0.5,
+    "No threshold has both: at 4 bits a fifth or more of the copies is missed, at 12 bits over 40 % of the found pairs are false (5 seeds)",
+    curves[:, 2, 0].max() < 0.8 and curves[:, 6, 1].max() < 0.6,
     measured=f"recall at 4 bits at most {curves[:, 2, 0].max():.2f}, precision at 12 at most {curves[:, 6, 1].max():.2f}",
 )
 
