@@ -376,6 +376,9 @@ def figures() -> list[Call]:
         Call(plots_attention.show_heads, {"maps": [drawn(2, 3, 4)], "labels": words}),
         Call(plots_attention.show_patch_words, {"weights": drawn(3, 4), "words": words}),
         Call(
+            plots_attention.show_read_patches, {"image": drawn(3, 8, 8).abs(), "weights": drawn(3, 4), "words": words}
+        ),
+        Call(
             plots_attention.draw_view,
             {
                 "image": image,
@@ -389,6 +392,7 @@ def figures() -> list[Call]:
                 "patches": 16,
             },
         ),
+        Call(plots_structure.show_strongest, {"weights": drawn(3, 4).softmax(dim=1)}),
         Call(plots_structure.show_pairs, {"masks": {"causal": flags(3, 3)}, "border": 1, "kinds": ("patch", "word")}),
         Call(plots_structure.show_clocks, {"angles": drawn(2, 3)}),
     ]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib.explain.plots_structure import show_clocks, show_pairs
+from course_lib.explain.plots_structure import show_clocks, show_pairs, show_strongest
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +30,12 @@ def test_hands_stand_at_their_angles():
     _, axes = show_clocks(torch.tensor([[1.5, 0.5], [0.25, 0.75]]))
     assert [[line.get_xdata()[0] for line in ax.lines] for ax in axes] == [[1.5, 0.25], [0.5, 0.75]]
     assert axes[1].get_title() == "pair 1: -0.250 rad apart"
+
+
+def test_strongest_keys_come_first_and_are_counted():
+    weights = torch.tensor([[0.1, 0.9, 0.0], [0.5, 0.3, 0.2]])
+    _, ax = show_strongest(weights)
+    assert np.allclose([bar.get_height() for bar in ax.patches], [0.7, 0.2, 0.1])
+    _, even = show_strongest(torch.full((2, 4), 0.25))
+    _, one = show_strongest(torch.eye(4))
+    assert (even.get_title(), one.get_title()) == ("about 4.0 of 4 keys are read", "about 1.0 of 4 keys are read")

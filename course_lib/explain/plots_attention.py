@@ -68,6 +68,25 @@ def show_patch_words(
 
 
 @refuse.misfit
+def show_read_patches(
+    image: Float[Tensor, "3 height width"], weights: Float[Tensor, "T P"], words: Sequence[str], *, title: str = ""
+) -> tuple[Figure, Any]:
+    """The image, cut into its square grid of patches, beside the matrix of words reading them."""
+    import matplotlib.pyplot as plt
+
+    fig, (left, right) = plt.subplots(1, 2, figsize=(7.8, 2.9), layout="constrained", width_ratios=(1, 2.4))
+    left.imshow(as_array(image.permute(1, 2, 0)))
+    last = weights.shape[1] - 1
+    left.set(xticks=[], yticks=[], title=f"patches 0 to {last}")
+    grid, edge = int(np.sqrt(last + 1)), image.shape[-1]
+    for line in range(1, grid):
+        left.axhline(line * edge / grid - 0.5, color="grey", linewidth=0.8)
+        left.axvline(line * edge / grid - 0.5, color="grey", linewidth=0.8)
+    show_patch_words(weights, words, ax=right, title=title)
+    return fig, (left, right)
+
+
+@refuse.misfit
 def draw_view(
     image: Float[Tensor, "3 height width"],
     words: Sequence[str],

@@ -1,4 +1,4 @@
-"""What attention may do before a weight is learnt: masks and receptive fields as matrices, RoPE as clocks.
+"""What attention may do before a weight is learnt: masks and receptive fields, RoPE as clocks, how many keys are read.
 
 Every function returns (figure, axes) and shows nothing.
 """
@@ -56,3 +56,22 @@ def show_clocks(angles: Float[Tensor, "two E_half"]) -> tuple[Figure, Any]:
         ax.set(xticklabels=[], yticks=[], ylim=(0, 1))
         ax.set_title(f"pair {pair}: {(angles[0, pair] - angles[1, pair]).item():.3f} rad apart", fontsize=9)
     return fig, axes[0]
+
+
+@refuse.misfit
+def show_strongest(weights: Float[Tensor, "T S"]) -> tuple[Figure, Any]:
+    """Mean weight of each query's strongest key, its second, and so on; the title says how many keys that amounts to.
+
+    weights: rows sum to 1. The number is the exponential of the mean entropy: S if all keys get the same, 1 if one
+    gets all.
+    """
+    import matplotlib.pyplot as plt
+
+    entropy = -(weights * weights.clamp_min(1e-30).log()).sum(dim=1).mean()
+    fig, ax = plt.subplots(figsize=(6, 2.6), layout="constrained")
+    heights = as_array(weights.sort(dim=1, descending=True).values.mean(dim=0))
+    ax.bar(range(1, len(heights) + 1), heights, color=HANDS[0][1])
+    ax.set(ylim=(0, 1), xlabel="key, strongest first", ylabel="mean weight")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.set_title(f"about {entropy.exp():.1f} of {len(heights)} keys are read", fontsize=10)
+    return fig, ax

@@ -1,8 +1,9 @@
 """Attention: a weighted read of values, with weights that come from comparing queries with keys.
 
-Five choices make every variant, and they are independent: where query and key come from (self, cross), how many heads
-read side by side, which pairs may meet (masks.py), how a pair is scored (here a scaled dot product, of rotated vectors
-if positions.py turned them), and whether the read is soft, an average, or hard, one item.
+Five choices make every variant: where query and key come from (self, cross), how many heads read side by side, which
+pairs may meet (masks.py), how a pair is scored (here a scaled dot product, of rotated vectors if positions.py turned
+them), and whether the read is soft, an average, or hard, one item. They combine freely, but a causal or local mask
+needs an order that queries and keys share.
 
 A mask is True where a query may read a key. A query that may read nothing reads zeros: no NaN, forwards or backwards.
 

@@ -1,12 +1,14 @@
-# %% [markdown]
+# %% [markdown] tags=["second-form"]
 r"""
 # 09 · Attention from first principles
 
 You will be able to write attention with its shapes, say what each part is for, and show the cell that proves it.
 
-*Two hours with the exercises · needs no other lesson · under 20 s of CPU*
+*80 minutes*
 
-*Lessons:* [start page](00_start_here.ipynb) · previous: 08 · Dynamic fusion and missing modalities (planned), before it [07 · Fusing modalities](07_fusing_modalities.ipynb) · next: 10 · Cross-modal interaction and connectors (planned), then [12 · Task losses and class imbalance](12_task_losses.ipynb)
+*15 minutes:*
+
+*Lessons:*
 """
 
 # %% [markdown]
@@ -17,66 +19,51 @@ r"""
 >
 > **写出注意力的公式和各张量的形状，并解释缩放因子。你知道哪些变体？各自的代价是什么？**
 
-**The 60-second answer, to be earned below** ($B$ examples, $H$ heads, $T$ tokens that ask, $S$ that answer, $E$ features a head).
-"Attention is a weighted read. Tokens that ask give queries, $(B, H, T, E)$; tokens that
-answer give keys and values, $(B, H, S, E)$. Scores are $QK^\top/\sqrt{E}$, forbidden pairs are masked, a softmax over the keys makes
-weights whose rows sum to 1, and weights times values is the answer. Why the root: a dot product of $E$ unit-variance terms has
-variance $E$, so without it the softmax saturates as heads get wider and gradients vanish. Sequence length does not enter, and the
-price is one multiplication a score. Heads split the features, never the sequence, at constant parameters. The
-variants are five choices: self or cross, how many heads, who may read whom, how pairs are scored, soft or hard. The
-bill is linear in length for the projections and quadratic for the scores; a window of $R$ keys makes the scores linear. Serving pays for the
-cache: a 7 B decoder at a million tokens keeps 512 GiB, 128 with 8 key heads (GQA), 36 with MLA. Order comes from positions: RoPE rotates, so a
-score sees only distances; M-RoPE does so for time, height and width. And a weight says what was read, not what it did."
-
 **You will be able to**
 
 1. write scaled dot-product and multi-head attention so that they equal PyTorch's, CLIP's and Llama's, masks and NaN included;
 2. derive $\sqrt{d_k}$, and refute what people say about it;
 3. derive RoPE's relative property and write position ids for a text with images in it;
-4. say what windows, grouped heads and long sequences cost, in operations and bytes;
+4. say what windows, grouped heads and long sequences cost, in operations and in bytes, and why reading a prompt and writing an answer are bound by different things;
 5. read an attention map between words and patches, and test by cutting edges whether it matters.
 
-| you have | read |
-| --- | --- |
-| an evening or two (120 min) | everything, exercises included |
-| a workshop (45 min) | 9.1, 9.2, exercise 09.1, the first explorer of 9.5, the scenes in 9.6, 9.7 with bets before each cell |
-| 15 minutes before the interview | 9.1, the two tables in 9.3, 9.7, 9.11, and three questions of 9.10 |
+## 9.2 Try first
 
-**Try first.** A layer has 8 heads of width 64, so its model width is 512, and reads 256 tokens. Three colleagues change one
+A layer has 8 heads of width 64, so its model width is 512, and reads 256 tokens. A *score* is the dot product of a query with a key. Three colleagues change one
 thing each:
 
 - **A** doubles the sequence to 512 tokens,
 - **B** doubles the number of heads to 16, at the same model width,
 - **C** doubles the width of a head to 128 and keeps 8 heads.
 
-For each, say by what factor changes (1) the variance of the unscaled dot products, if all entries of queries and keys are independent
-with mean 0 and variance 1, (2) the number of parameters, (3) the number of scores. Nine factors; section 9.6 computes them.
+For each, say by what factor changes (1) the variance of the unscaled scores, if all entries of queries and keys are independent
+with mean 0 and variance 1, (2) the number of parameters, (3) the number of scores. Nine factors; 9.7 computes them.
 """
 
 # %%
-from itertools import product
+from course_lib.lesson.bets import bet, bets
 
-import matplotlib.pyplot as plt
+bet("C09.17", "Which change raises the variance?", ["A", "B", "C", "A and C"])
+bet("C09.17b", "Which change adds parameters?", ["B", "C", "B and C", "none"])
+
+# %%
 import torch
-from scipy.stats import kendalltau
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.flop_counter import FlopCounterMode
 
-from course_lib.compat import ensure_torchvision
 from course_lib.data.catalogue import find
 from course_lib.data.scene_language import ENGLISH
 from course_lib.data.scene_questions import ANSWERS, make_colour_questions
 from course_lib.exercises import lesson_09 as exercise
 from course_lib.explain import plots_attention, plots_structure
-from course_lib.explain.attention_maps import capture_attention
 from course_lib.interview.show import show_questions
 from course_lib.lesson.claims import claim
 from course_lib.lesson.exercises import check, hint
 from course_lib.lesson.explore import explore
-from course_lib.lesson.figures import COLOURS, MARKERS, dot_plot, show
+from course_lib.lesson.figures import dot_plot, show
 from course_lib.models import attention, masks, positions
 from course_lib.models.vqa import VqaTransformer
+from course_lib.training import sink
 from course_lib.training.weights import load_weights
 
 _ = torch.manual_seed(0)
@@ -87,25 +74,24 @@ r"""
 give scores; mask and softmax give weights; weights times values, joined over heads and projected, are added to the
 words.](figures/09_attention.svg)
 
-The picture shows one attention layer. The upper left box asks, the lower left box answers. If both are the same tokens it is
+*One attention layer. The upper left box asks, the lower left box answers.* If both are the same tokens it is
 self-attention, otherwise cross-attention; the arithmetic is the same.
 
-## 9.2 By hand
+## 9.3 By hand
 
-A question asks about a ring. The word "ring" gives a query of width $E = 4$; three patches of an image give a key each. Product,
+A question asks about a ring. The word "ring" gives a query of width 4; three patches of an image give a key each. Product,
 scale, exponential, share:
 """
 
 # %%
-query = torch.tensor([1.0, 1.0, 1.0, 1.0])
-keys = {"green ring": [2.0, 0.0, 2.0, 0.0], "red cross": [1.0, 1.0, 0.0, 0.0], "background": [0.0, 0.0, 0.0, 0.0]}
-
-total = sum(torch.exp(query @ torch.tensor(key) / 4**0.5) for key in keys.values())
-weights = {}
-for name, key in keys.items():
-    dot = query @ torch.tensor(key)
-    weights[name] = ((dot / 4**0.5).exp() / total).item()
-    print(f"{name:11s} dot {dot:.0f}  score {dot / 2:.0f}  exp {(dot / 2).exp():5.3f}  weight {weights[name]:.3f}")
+query = torch.tensor([1.0, 1, 1, 1])
+keys = torch.tensor([[2.0, 0, 2, 0], [1, 1, 0, 0], [0, 0, 0, 0]])
+patches = ["green ring", "red cross", "background"]
+products = keys @ query
+powers = (products / 4**0.5).exp()  # 4 is the width
+weights = powers / powers.sum()
+for row in zip(patches, products, powers, weights, strict=True):
+    print("{:11s} product {:.0f}  exp {:5.3f}  weight {:.3f}".format(*row))
 
 # %% [markdown]
 r"""
@@ -113,26 +99,37 @@ What is *read* is not the key but the value, here the colour of the patch. Then 
 """
 
 # %%
-values = {"green ring": (0.0, 1.0), "red cross": (1.0, 0.0), "background": (0.0, 0.0)}  # (red, green)
-red, green = (sum(weights[name] * values[name][channel] for name in keys) for channel in (0, 1))
-print(f"free:   red {red:.3f}, green {green:.3f}")
+values = torch.tensor([[0.0, 1], [1, 0], [0, 0]])  # (red, green) of each patch
+print("free:   red {:.3f}, green {:.3f}".format(*weights @ values))
 
-allowed = {"red cross", "background"}
-left = sum(weights[name] for name in allowed)
-red, green = (sum(weights[name] / left * values[name][channel] for name in allowed) for channel in (0, 1))
-print(f"masked: red {red:.3f}, green {green:.3f}")
+allowed = torch.tensor([False, True, True])
+left = powers * allowed
+print("masked: red {:.3f}, green {:.3f}".format(*left / left.sum() @ values))
 
 # %% [markdown]
 r"""
 Three things to notice. The weights hand out exactly 1, wanted or not: ban the ring, and its share goes to the others. The key
-decides *how much*, the value decides *what*. And with a single key the softmax has nothing to choose from. **Predict** what the
-query changes then.
+decides *how much*, the value decides *what*. And what if there is a single key, such as one vector for a whole image?
 """
 
 # %%
+bet(
+    "C09.3",
+    "One key, one value. What does a query 100 times as large change?",
+    ["the weight", "the output, not the weight", "both", "nothing"],
+)
+
+# %% tags=["reveal"]
 one_key, one_value = torch.randn(1, 1, 8), torch.randn(1, 1, 8)
+for scale in (1, 100):
+    query = scale * torch.ones(1, 1, 8)
+    read = attention.dot_product_attention(query, one_key, one_value)
+    print("weight", read.weights.item(), " output", read.output[0, 0, :3])
+
+# %% tags=["claim", "reveal"]
 asked, shouted = (
-    attention.dot_product_attention(scale * torch.randn(1, 5, 8), one_key, one_value) for scale in (1, 100)
+    attention.dot_product_attention(scale * torch.randn(1, 5, 8), one_key, one_value)
+    for scale in (1, 100)
 )
 difference = (asked.output - shouted.output).abs().max().item()
 claim(
@@ -141,15 +138,16 @@ claim(
     "ignores the question",
     (asked.weights == 1).all() and (shouted.weights == 1).all() and difference == 0,
     measured=f"two different sets of queries, difference of the outputs {difference}",
+    answer="nothing",
 )
 
 # %% [markdown]
 r"""
 ### Exercise 09.1 · sdpa ●●○ 15 minutes
 
-Write it for whole batches: `(B, H, T, E), (B, H, S, E), (B, H, S, E_value)` and a boolean mask that broadcasts with `(B, H, T, S)`,
-True where a query may read a key. Return output and weights. The tests include scores beyond ±10,000, float16, and a query that
-may read nothing (it reads zeros).
+Write it for whole batches: `query` (B, H, T, E), `key` (B, H, S, E), `value` (B, H, S, E_value), and a boolean `mask` that broadcasts with (B, H, T, S),
+True where a query may read a key. Return `(output, weights)`, the shapes (B, H, T, E_value) and (B, H, T, S). A query that
+may read nothing gets zeros in both, and no NaN, forwards or backwards. The tests include scores beyond ±10,000, float16 and bfloat16.
 """
 
 
@@ -164,7 +162,7 @@ hint(exercise.sdpa)
 
 # %% [markdown]
 r"""
-## 9.3 In symbols
+## 9.4 In symbols
 
 $$\mathrm{attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{QK^\top}{\sqrt{E}}\right)V$$
 
@@ -179,34 +177,25 @@ $$\mathrm{output} = [\mathrm{head}_1 \cdots \mathrm{head}_H]\,W_o, \qquad
 | $A$, weights | `weights` | (B, H, T, S) | rows sum to 1; each query hands out 1 |
 | mask | `mask` | broadcasts with (B, H, T, S) | **True = may be read** (`nn.MultiheadAttention` uses True for *ignore*) |
 
-**Every variant is five choices.** They combine freely, with one condition: a causal or local mask needs an order that both sides share, so
-across modalities it needs aligned time. Self-attention is no kind of multi-head attention: one
-says where keys come from, the other how often the read is done.
+**Every variant is five choices.** They combine freely, with one condition: a causal or local mask needs an order that both sides share. Across modalities that means
+aligned time.
 
 | choice | options | for | against |
 | --- | --- | --- | --- |
-| where keys come from | **self**: the same sequence · **cross**: another sequence or modality | self relates all tokens; cross costs $TS$, not $(T+S)^2$ | cross leaves the source unchanged; with one key it is deaf |
-| who may read whom | **global** · causal · **local** (window) · prefix · blocks | global: any pair in one layer; local: cost $TR$ for $R$ keys | global: $TS$ scores; local: far pairs need several layers |
-| how a pair is scored | additive $v^\top \tanh(W_q q + W_k k)$ · **dot-product** $q^\top k$ · **scaled** $q^\top k / \sqrt{E}$ · cosine | a dot product is one matrix product, the fastest | unscaled: saturates as $E$ grows |
+| where keys come from | **self**: the same sequence · **cross**: another one | self relates all tokens; cross costs $TS$, not $(T+S)^2$ | cross leaves the source unchanged; with one key it is deaf |
+| who may read whom | **global** · causal · **local** (window) · prefix · blocks | global: any pair in one layer; local: $TR$ scores for $R$ keys | global: $TS$ scores; local: far pairs need several layers |
+| how a pair is scored | additive · **dot product** $q^\top k$ · **scaled** $q^\top k / \sqrt{E}$ · cosine | a dot product is one matrix product, the fastest | unscaled: saturates as $E$ grows |
 | how the read is done | **soft**: weighted mean · **hard**: one item | soft is differentiable | hard needs sampling tricks to train |
 | how many reads side by side | one · **multi-head** ($H$) · keys shared by groups (GQA) or by all (MQA) | several patterns at once, same parameters | narrower heads, $H$ score matrices |
 
-*Global* and *local* are Luong's words (2015) for attending to all source positions or to a window of them. A global layer that knows
-positions can learn to look locally; a local one needs several layers to see far.
+*Global* and *local* are Luong's words (2015) for attending to all source positions or to a window of them. The additive score, $v^\top \tanh(W_q q + W_k k)$, is older (Bahdanau, 2014).
 
 *Multimodal attention* adds nothing to this table: it is the choice which modality asks and which answers. Image-text matching:
 words ask patches. Video: frames ask the sound track, or both stand in one sequence. Medicine: a patient's record asks the scan.
 
-**Positions.** Nothing above knows the order: permute the keys with their values, and nothing changes. At
-position $p$ RoPE turns the $i$-th pair of features of query and key by the angle $p\,\theta_i$, with $\theta_i = b^{-2i/E}$ and a base $b$
-of 10,000 in the paper. M-RoPE uses three positions $p = (t, h, w)$. ALiBi subtracts from each score a slope times the distance.
-"""
+## 9.5 Build it
 
-# %% [markdown]
-r"""
-## 9.4 Build it
-
-**One attention**: a loop over every number, then two matrix products, then the course's function, then PyTorch's.
+**One attention**: a loop over every pair, then two matrix products, then the course's function, then PyTorch's.
 """
 
 
@@ -215,47 +204,61 @@ def normal(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-q, k, v = normal(2, 3, 4, 6), normal(2, 3, 5, 6, seed=1), normal(2, 3, 5, 7, seed=2)  # (B, H, T or S, E)
-looped = torch.zeros(2, 3, 4, 7)
-for b, h, t in product(range(2), range(3), range(4)):
-    powers = [(q[b, h, t] @ k[b, h, s] / 6**0.5).exp() for s in range(5)]
-    looped[b, h, t] = sum(power / sum(powers) * v[b, h, s] for s, power in enumerate(powers))
+q, k, v = normal(4, 6), normal(5, 6, seed=1), normal(5, 7, seed=2)  # T 4, S 5, E 6
+looped = torch.zeros(4, 7)
+for t in range(4):
+    powers = torch.stack([(q[t] @ k[s] / 6**0.5).exp() for s in range(5)])
+    for s in range(5):
+        looped[t] += powers[s] / powers.sum() * v[s]
 
-vectorised = (q @ k.mT / 6**0.5).softmax(dim=-1) @ v
-ours = attention.dot_product_attention(q, k, v)
-print("loop = two products:     ", torch.allclose(looped, vectorised, atol=1e-6))
-print("two products = function: ", torch.allclose(vectorised, ours.output, atol=1e-6))
-print("function = torch's fused:", torch.allclose(ours.output, F.scaled_dot_product_attention(q, k, v), atol=1e-6))
+# %%
+vectorised = (q @ k.T / 6**0.5).softmax(dim=-1) @ v
+ours = attention.dot_product_attention(q, k, v).output
+fused = F.scaled_dot_product_attention(q, k, v)
+for other in (vectorised, ours, fused):
+    print(torch.allclose(looped, other, atol=1e-6), end=" ")
 
 order = torch.tensor([3, 0, 4, 2, 1])  # of the keys, with their values
-shuffled = attention.dot_product_attention(q, k[:, :, order], v[:, :, order])
-print("keys in another order:   ", torch.allclose(ours.output, shuffled.output, atol=1e-6), "(the same output)")
+shuffled = attention.dot_product_attention(q, k[order], v[order]).output
+print("\nkeys in another order:", torch.allclose(ours, shuffled, atol=1e-6))
 
 # %% [markdown]
 r"""
-**Numbers that break it.** Six ways to apply a mask, four inputs. *Loud*: scores of ±10,000. *Banned*: the loudest key is masked.
-*Nothing*: all keys are masked, as for a missing image. *Half*: float16, where the largest number is 65,504. **Predict** how many of the 24
-cells go wrong.
+The last line says: another order of the keys, the same output. Attention reads a *set*; we come back to that.
+
+**Numbers that break it.** Six ways to apply a mask (`fused` and the rest are in the folded cell), and four inputs. *Loud*: scores of ±10,000. *Banned*: the loudest key is masked.
+*Nothing*: all keys are masked, as for a missing image. *Half*: float16, where the largest number is 65,504.
 """
 
-
 # %%
-def fused(scores, mask):
-    """torch's kernel for this machine's CPU, made to show its weights: the values are the unit vectors."""
-    units = torch.eye(scores.shape[-1], dtype=scores.dtype)
-    ask = torch.ones(1, 1, dtype=scores.dtype)
-    return F.scaled_dot_product_attention(ask, scores[:, None], units, attn_mask=mask[None], scale=1.0)[0]
-
-
 WAYS = {
     "exp, mask, divide": lambda s, m: s.exp() * m / (s.exp() * m).sum(),
     "softmax, mask, divide": lambda s, m: s.softmax(-1) * m / (s.softmax(-1) * m).sum(),
     "fill with -1e9": lambda s, m: s.masked_fill(~m, -1e9).softmax(-1),
     "fill with -inf": lambda s, m: s.masked_fill(~m, -torch.inf).softmax(-1),
-    "lowest number, times mask": lambda s, m: attention.masked_softmax(s, m),
-    "torch's fused kernel": fused,
+    "lowest number, times mask": attention.masked_softmax,
 }
-loud, quiet = torch.tensor([1e4, -1e4, 0.0]), torch.tensor([3.0, 1.0, 2.0]).half()
+bet(
+    "C09.9",
+    "With PyTorch's fused kernel six ways, four inputs: how many of 24 go wrong?",
+    ["2", "5", "8", "12"],
+)
+
+
+# %% tags=["claim", "reveal"]
+def fused_weights(scores, mask):
+    """torch's kernel for this machine's CPU, made to show its weights: the values are the unit vectors."""
+    units = torch.eye(scores.shape[-1], dtype=scores.dtype)
+    ask = torch.ones(1, 1, dtype=scores.dtype)
+    return F.scaled_dot_product_attention(
+        ask, scores[:, None], units, attn_mask=mask[None], scale=1.0
+    )[0]
+
+
+loud, quiet = (
+    torch.tensor([1e4, -1e4, 0.0]),
+    torch.tensor([3.0, 1.0, 2.0]).half(),
+)
 yes, no = torch.tensor([True] * 3), torch.tensor([False] * 3)
 CASES = {  # scores, mask, the weights that are right
     "loud": (loud, yes, [1.0, 0.0, 0.0]),
@@ -265,32 +268,41 @@ CASES = {  # scores, mask, the weights that are right
 }
 
 
-# %%
 def verdict(way, scores, mask, right):
     try:
-        got = WAYS[way](scores, mask).float()
+        got = way(scores, mask).float()
     except RuntimeError:
         return "refused"
-    return "NaN" if got.isnan().any() else "ok" if torch.allclose(got, torch.tensor(right), atol=1e-3) else "wrong"
+    fits = torch.allclose(got, torch.tensor(right), atol=1e-3)
+    return "NaN" if got.isnan().any() else "ok" if fits else "wrong"
 
 
-table = {way: [verdict(way, *case) for case in CASES.values()] for way in WAYS}
+every_way = WAYS | {"torch's fused kernel": fused_weights}
+table = {
+    name: [verdict(way, *case) for case in CASES.values()]
+    for name, way in every_way.items()
+}
 print(f"{'':27s}" + "".join(f"{case:9s}" for case in CASES))
 for way, verdicts in table.items():
     print(f"{way:27s}" + "".join(f"{word:9s}" for word in verdicts))
 
 x, nobody = torch.randn(1, 3, 8), torch.ones(1, 3, dtype=torch.bool)
 module = nn.MultiheadAttention(8, 2, batch_first=True)
-nan = {
-    need: module(x, x, x, key_padding_mask=nobody, need_weights=need)[0].isnan().any().item() for need in (True, False)
-}
+nan = {}
+for need in (True, False):
+    out, _ = module(x, x, x, key_padding_mask=nobody, need_weights=need)
+    nan[need] = out.isnan().any().item()
+bad = sum(word != "ok" for words in table.values() for word in words)
 claim(
     "C09.9",
     "Only two of the six survive all four inputs: the lowest finite number and then times the mask, and torch's fused kernel on "
     "the CPU",
     [way for way, words in table.items() if set(words) == {"ok"}]
-    == ["lowest number, times mask", "torch's fused kernel"],
-    measured=f"nn.MultiheadAttention with all keys masked gives NaN: {nan[True]} with need_weights=True, {nan[False]} without",
+    == ["lowest number, times mask", "torch's fused kernel"]
+    and bad == 8,
+    measured=f"{bad} of 24 go wrong; nn.MultiheadAttention with all keys masked gives NaN: {nan[True]} with "
+    f"need_weights=True, {nan[False]} without",
+    answer="8",
 )
 
 # %% [markdown]
@@ -298,51 +310,29 @@ r"""
 The dangerous cell says *wrong*: with -1e9 a query that may read nothing reads *everything*, padding included, and no alarm goes
 off. (-inf at least says NaN.) In float16 -1e9 does not exist: filling refuses it here, adding it as a tensor makes -inf. And
 whether `nn.MultiheadAttention` gives NaN for a missing image depends, in today's PyTorch, on whether you ask for its weights: look at the
-brackets.
+brackets. The fused kernel that passed is the CPU's; on another device another kernel runs, so repeat the test there.
 
 **Several heads.** Project with full matrices, give each head its slice of the *features*, attend, put the slices together, project.
-First a loop over heads, then the module, then PyTorch's module and the one inside transformers' CLIP with the same weights.
+First a loop over heads, then the module.
 """
 
-
 # %%
-ensure_torchvision()  # transformers imports it
-from transformers import CLIPVisionConfig  # noqa: E402
-from transformers.models.clip.modeling_clip import CLIPAttention  # noqa: E402
-
-config = CLIPVisionConfig(hidden_size=12, num_attention_heads=3, attn_implementation="eager")
-clip = CLIPAttention(config).eval().requires_grad_(False)
-module = attention.share_projections(attention.MultiHeadAttention(12, 3, bias=True), clip)
-print("parameters:", sum(p.numel() for p in module.parameters()), "= 4 (12 · 12 + 12)")
-
-# %%
-x = normal(2, 5, 12)
+layer, x = attention.MultiHeadAttention(12, 3), normal(2, 5, 12)  # D 12, three heads
 heads = []
 for h in range(3):
     own = slice(4 * h, 4 * h + 4)  # head h owns these features of every token
-    q, k, v = (each(x)[..., own] for each in (module.query, module.key, module.value))
+    q, k, v = (each(x)[..., own] for each in (layer.query, layer.key, layer.value))
     heads.append((q @ k.mT / 4**0.5).softmax(dim=-1) @ v)
-looped = module.out(torch.cat(heads, dim=-1))
-
-torchs = nn.MultiheadAttention(12, 3, batch_first=True).requires_grad_(False)
-torchs.in_proj_weight.copy_(torch.cat([module.query.weight, module.key.weight, module.value.weight]))
-torchs.in_proj_bias.copy_(torch.cat([module.query.bias, module.key.bias, module.value.bias]))
-torchs.out_proj.load_state_dict(module.out.state_dict())
-attended = module(x)
-gaps = {
-    "loop over heads": (looped - attended.output).abs().max().item(),
-    "nn.MultiheadAttention": (torchs(x, x, x)[0] - attended.output).abs().max().item(),
-    "CLIP": max((one - other).abs().max().item() for one, other in zip(clip(x), attended, strict=True)),
-}
-for name, gap in gaps.items():
-    print(f"{name:22s} = module:", gap < 1e-5)
+looped = layer.out(torch.cat(heads, dim=-1))
+print("loop = module:", torch.allclose(looped, layer(x).output, atol=1e-6))
+print("parameters:", sum(p.numel() for p in layer.parameters()), "= 4 · 12 · 12")
 
 # %% [markdown]
 r"""
 ### Exercise 09.2 · mha ●●○ 10 minutes
 
-`x` is `(B, T, D)`, the four matrices `(D, D)` are applied as `x @ w`, the result is `(B, T, D)`. No loop over heads. The classic slip
-has the right shape and the wrong numbers: a view to `(B, H, T, E)` mixes tokens.
+`x` is (B, T, D), the four matrices (D, D) are applied as `x @ w`, the result is (B, T, D). `heads` divides D; head h owns the neighbouring features h·E to (h+1)·E. No mask, no loop over heads. The classic slip
+has the right shape and the wrong numbers: a view to (B, H, T, E) mixes tokens.
 """
 
 
@@ -357,32 +347,38 @@ hint(exercise.mha)
 
 # %% [markdown]
 r"""
-**Positions.** Attention without them reads a *set*: another order of the keys gave the same output above. RoPE takes two features as a point in the plane, a complex number $a + ib$, and
-turns it by the angle $p\,\theta$ at position $p$. The derivation is one line: the dot product of two points is
-$\mathrm{Re}(q\,\bar k)$, so after the turn it is $\mathrm{Re}(q e^{ip\theta}\,\overline{k e^{ip'\theta}}) =
-\mathrm{Re}(q \bar k\, e^{i(p - p')\theta})$: only $p - p'$ is left. This lesson pairs neighbours $(2i, 2i{+}1)$, *interleaved*, like the paper.
+**Positions.** Attention reads a set, so order must come from somewhere. RoPE takes two neighbouring features as a point in the plane, a complex number $a + ib$, and
+turns it at position $p$ by the angle $p\,\theta$. Why does a score then see only distances? Three lines:
+
+1. The dot product of two points is $\mathrm{Re}(q\,\bar k)$.
+2. After the turn it is $\mathrm{Re}(q e^{ip\theta}\,\overline{k e^{ip'\theta}}) = \mathrm{Re}(q \bar k\, e^{i(p - p')\theta})$.
+3. Only $p - p'$ is left. And a turn changes no length.
+
+Pair $i$ has its own speed, $\theta_i = b^{-2i/E}$ with a base $b$ of 10,000 in the paper: the first pair turns a whole radian per position, the last hardly moves.
 """
 
 # %%
-frequencies = torch.tensor([10_000 ** (-2 * i / 8) for i in range(4)])  # E = 8: four pairs, radians per position
+theta = 10_000 ** (-torch.arange(0, 8, 2) / 8)  # E = 8: four pairs
 
 
 def turned(x, position):
-    return torch.view_as_real(torch.view_as_complex(x.view(4, 2)) * torch.exp(1j * position * frequencies)).flatten()
+    pairs = torch.view_as_complex(x.view(4, 2)) * torch.exp(1j * position * theta)
+    return torch.view_as_real(pairs).flatten()
 
 
 q, k = normal(8, seed=3), normal(8, seed=4)
 for at, other in ((5, 2), (12, 9), (105, 102), (5, 3)):
-    print(f"query at {at:3d}, key at {other:3d}: distance {at - other}, score {turned(q, at) @ turned(k, other):.3f}")
-by_library = positions.rotate(q[None], positions.rotary_angles(torch.tensor([5]), 8))[0]
-print("complex numbers = rotate:", torch.allclose(turned(q, 5), by_library, atol=1e-5))
+    score = turned(q, at) @ turned(k, other)
+    print(
+        f"query at {at:3d}, key at {other:3d}: distance {at - other}, score {score:.3f}"
+    )
 
 # %% [markdown]
 r"""
 ### Exercise 09.3 · rope ●●● 15 minutes
 
-`x` is `(..., S, E)`, `positions` `(S,)`. Neighbouring features form a pair; at position $p$ pair $i$ turns anticlockwise by
-$p\, b^{-2i/E}$ radians.
+`x` is (..., S, E) with E even, `positions` (S,), whole numbers. The features 2i and 2i+1 form pair i, (a, b); at position $p$ it turns anticlockwise by
+$\alpha = p\, b^{-2i/E}$ radians, to $(a\cos\alpha - b\sin\alpha,\; a\sin\alpha + b\cos\alpha)$, $b$ being `base`. The result has the shape of `x`.
 """
 
 
@@ -397,39 +393,49 @@ hint(exercise.rope)
 
 # %% [markdown]
 r"""
-**Three positions.** A text has one axis, an image two, a video three. Give every token $(t, h, w)$, and each axis a share of the
+**Three positions.** A text has one axis, an image two, a video three. Give every token three numbers, time, height and width, and each of them a share of the
 frequency pairs: that is M-RoPE of Qwen2-VL (heads of width 128: 16 pairs for time, 24 for height, 24 for width). A word has the same
 number on all axes, so for text it *is* RoPE. The next segment starts at the largest number so far, plus 1.
 """
 
 # %%
-ids = positions.mrope_ids([2, (2, 3), 2])  # two words, an image of 2 x 3 visual tokens, two words
+ids = positions.mrope_ids([2, (2, 3), 2])  # two words, 2 x 3 visual tokens, two words
 for axis, row in zip(("time", "height", "width"), ids.tolist(), strict=True):
     print(f"{axis:7s}", row)
 
+speeds = positions.rotary_frequencies(128, base=1e6).split((16, 24, 24))  # Qwen2-VL
+for axis, turn in zip(("time", "height", "width"), speeds, strict=True):
+    print(f"one step of {axis:6s} turns by {turn[-1]:.6f} to {turn[0]:.6f} rad")
+
+# %% tags=["claim"]
 sections, q, k = (2, 3, 3), normal(1, 16, seed=3), normal(1, 16, seed=4)
 
 
-def score(at, other):
+def score_at(at, other):
     a = positions.rotate(q, positions.mrope_angles(at[:, None], sections))
-    return (a @ positions.rotate(k, positions.mrope_angles(other[:, None], sections)).mT).item()
+    b = positions.rotate(k, positions.mrope_angles(other[:, None], sections))
+    return (a @ b.mT).item()
 
 
 image = positions.mrope_ids([(24, 24)])
 asks, answers = torch.tensor([4, 3, 5]), torch.tensor([3, 1, 2])  # time, height, width
-shifted = [score(asks + shift, answers + shift) for shift in torch.tensor([[0, 0, 0], [4, 7, 1], [9, 2, 40]])]
-moved = [abs(score(asks + step, answers) - shifted[0]) for step in torch.eye(3, dtype=torch.int64)]
+shifted = [
+    score_at(asks + shift, answers + shift)
+    for shift in torch.tensor([[0, 0, 0], [4, 7, 1], [9, 2, 40]])
+]
+moved = [
+    abs(score_at(asks + step, answers) - shifted[0])
+    for step in torch.eye(3, dtype=torch.int64)
+]
 claim(
     "C09.6",
     "An M-RoPE score sees only the differences in time, height and width; a 24 x 24 image uses ids 0 to 23 instead of 0 to 575",
-    max(shifted) - min(shifted) < 2e-5 < 2e-4 < min(moved) and image.max() == 23 and image.shape == (3, 576),
+    max(shifted) - min(shifted) < 2e-5 < 2e-4 < min(moved)
+    and image.max() == 23
+    and image.shape == (3, 576),
     measured=f"spread over three shifts {max(shifted) - min(shifted):.0e}; one step in time, height, width alone changes it by "
     f"{', '.join(f'{change:.4f}' for change in moved)}",
 )
-
-frequencies = positions.rotary_frequencies(128, base=1e6).split((16, 24, 24))  # Qwen2-VL
-for axis, turn in zip(("time", "height", "width"), frequencies, strict=True):
-    print(f"one step of {axis:6s} turns its pairs by {turn[-1]:.6f} to {turn[0]:.6f} rad")
 
 # %% [markdown]
 r"""
@@ -442,13 +448,14 @@ pairs out in turn instead, t h w t h w (Huang et al., 2025).
 
 ### Exercise 09.4 · mrope_ids ●●○ 10 minutes
 
-Segments come as `("text", tokens)` or `("image", (height, width))`; return integers `(3, S)`, rows time, height, width.
+`segments` is a list of `("text", tokens)` and `("image", (height, width))`, all numbers 1 or more. Return an integer tensor (3, S), rows time, height, width; patches come row by row, and
+all patches of an image have one time.
 """
 
 
 # %% tags=["exercise"]
 def mrope_ids(segments):
-    """For [("text", 2), ("image", (2, 3)), ("text", 2)] the three rows printed above."""
+    """[("text", 2), ("image", (2, 3)), ("text", 2)] -> the three rows printed above."""
     raise NotImplementedError
 
 
@@ -457,36 +464,95 @@ hint(exercise.mrope_ids)
 
 # %% [markdown]
 r"""
-**Everything together**: rotary positions, causal mask, and *grouped queries*, where several query heads share one key head. transformers'
-Llama and Qwen2-VL with copied weights. They pair feature $i$ with $i + E/2$ (*halves*), a permutation of ours: either is right, as
-long as queries and keys, and the weights, agree.
+**Everything together**: rotary positions, causal mask, and *grouped queries*, where several query heads share one key head. The folded claim loads the weights of
+transformers' CLIP, Llama and Qwen2-VL into this one module and compares.
 """
 
 # %%
-from transformers import LlamaConfig  # noqa: E402
-from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRotaryEmbedding  # noqa: E402
-from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLTextConfig  # noqa: E402
-from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLAttention, Qwen2VLRotaryEmbedding  # noqa: E402
+layer = attention.MultiHeadAttention(48, heads=4, kv_heads=2)  # E = 12
+angles = positions.rotary_angles(torch.arange(10), 12)
+read = layer(normal(2, 10, 48), mask=masks.causal_mask(10), angles=angles)
+print(
+    "weights", tuple(read.weights.shape), " key matrix", tuple(layer.key.weight.shape)
+)
 
-sizes = {"hidden_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}  # E = 12, six pairs
+# %% tags=["claim"]
+from course_lib.compat import ensure_torchvision
+
+ensure_torchvision()  # transformers imports it
+from transformers import CLIPVisionConfig, LlamaConfig  # noqa: E402
+from transformers.models.clip.modeling_clip import CLIPAttention  # noqa: E402
+from transformers.models.llama.modeling_llama import (  # noqa: E402
+    LlamaAttention,
+    LlamaRotaryEmbedding,
+)
+from transformers.models.qwen2_vl.configuration_qwen2_vl import (  # noqa: E402
+    Qwen2VLTextConfig,
+)
+from transformers.models.qwen2_vl.modeling_qwen2_vl import (  # noqa: E402
+    Qwen2VLAttention,
+    Qwen2VLRotaryEmbedding,
+)
+
+config = CLIPVisionConfig(
+    hidden_size=12, num_attention_heads=3, attn_implementation="eager"
+)
+clip = CLIPAttention(config).eval().requires_grad_(False)
+module = attention.share_projections(
+    attention.MultiHeadAttention(12, 3, bias=True), clip
+)
+x = normal(2, 5, 12)
+attended, heads = module(x), []
+for h in range(3):
+    own = slice(4 * h, 4 * h + 4)
+    q, k, v = (each(x)[..., own] for each in (module.query, module.key, module.value))
+    heads.append((q @ k.mT / 4**0.5).softmax(dim=-1) @ v)
+looped = module.out(torch.cat(heads, dim=-1))
+torchs = nn.MultiheadAttention(12, 3, batch_first=True).requires_grad_(False)
+three = (module.query, module.key, module.value)
+torchs.in_proj_weight.copy_(torch.cat([each.weight for each in three]))
+torchs.in_proj_bias.copy_(torch.cat([each.bias for each in three]))
+torchs.out_proj.load_state_dict(module.out.state_dict())
+gaps = {
+    "loop over heads": (looped - attended.output).abs().max().item(),
+    "nn.MultiheadAttention": (torchs(x, x, x)[0] - attended.output).abs().max().item(),
+    "CLIP": max(
+        (one - other).abs().max().item()
+        for one, other in zip(clip(x), attended, strict=True)
+    ),
+}
+
+sizes = {"hidden_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
 turning = {"rope_type": "default", "rope_theta": 10_000.0}
 llama_config = LlamaConfig(**sizes, rope_parameters=turning)
-qwen_config = Qwen2VLTextConfig(**sizes, rope_parameters={**turning, "mrope_section": [1, 2, 3]})
+qwen_config = Qwen2VLTextConfig(
+    **sizes, rope_parameters={**turning, "mrope_section": [1, 2, 3]}
+)
 llama_config._attn_implementation = qwen_config._attn_implementation = "eager"
-
-ids = positions.mrope_ids([3, (2, 3), 3])
-causal = masks.causal_mask(12)
-bias = torch.zeros(1, 1, 12, 12).masked_fill(~causal, -torch.inf)  # what transformers adds to the scores
+places, causal = positions.mrope_ids([3, (2, 3), 3]), masks.causal_mask(12)
+bias = torch.zeros(1, 1, 12, 12).masked_fill(~causal, -torch.inf)  # theirs is added
 x, line = normal(2, 12, 48), torch.arange(12)
 runs = {
-    "Llama": (LlamaAttention(llama_config, 0), LlamaRotaryEmbedding(llama_config)(x, line[None])),
-    "Qwen2-VL": (Qwen2VLAttention(qwen_config, 0), Qwen2VLRotaryEmbedding(qwen_config)(x, ids[:, None])),
+    "Llama": (
+        LlamaAttention(llama_config, 0),
+        LlamaRotaryEmbedding(llama_config)(x, line[None]),
+    ),
+    "Qwen2-VL": (
+        Qwen2VLAttention(qwen_config, 0),
+        Qwen2VLRotaryEmbedding(qwen_config)(x, places[:, None]),
+    ),
 }
-angles = {"Llama": positions.rotary_angles(line, 12), "Qwen2-VL": positions.mrope_angles(ids, (1, 2, 3))}
+own_angles = {
+    "Llama": positions.rotary_angles(line, 12),
+    "Qwen2-VL": positions.mrope_angles(places, (1, 2, 3)),
+}
 for name, (theirs, turns) in runs.items():
-    module = attention.share_projections(attention.MultiHeadAttention(48, 4, kv_heads=2), theirs.eval())
+    module = attention.share_projections(
+        attention.MultiHeadAttention(48, 4, kv_heads=2), theirs.eval()
+    )
     output, _ = theirs(x, position_embeddings=turns, attention_mask=bias)
-    gaps[name] = (module(x, mask=causal, angles=angles[name]).output - output).abs().max().item()
+    got = module(x, mask=causal, angles=own_angles[name]).output
+    gaps[name] = (got - output).abs().max().item()
 claim(
     "C09.8",
     "One module equals its loop, nn.MultiheadAttention, CLIP's, Llama's and Qwen2-VL's attention to 1e-5",
@@ -496,7 +562,13 @@ claim(
 
 # %% [markdown]
 r"""
-## 9.5 Explore
+Four heads of queries, weights for four, but keys for two: 24 rows, not 48. That is GQA, and 9.9 says what it saves. One trap: this lesson pairs the features 2i and 2i+1, *interleaved*, like the paper; transformers pairs i and
+i + E/2, *halves*. That is a permutation of features. Either is right, as long as queries, keys and the weights agree.
+"""
+
+# %% [markdown]
+r"""
+## 9.6 Explore
 
 **Who may read whom.** 16 tokens: six patches of an image, then ten words. Left: the mask of one layer. Right: what may have reached
 each token after several. **Predict first**: with a window of ±2, how many layers until the last word knows the first patch? And which masks let
@@ -511,13 +583,13 @@ def draw_masks(mask="local window", reach=2, layers=3):
     return plots_structure.show_pairs(drawn, border=6, kinds=("patches", "words"))
 
 
-ALT = "Two 16 by 16 matrices: a band of width five, and after three layers a band of width thirteen."
+ALT = "Two matrices: a band of width five, and after three layers a band of width 13."
 explore(draw_masks, alt=ALT, mask=list(masks.NAMES), reach=(1, 6), layers=(1, 8))
 
 # %% [markdown]
 r"""
-Eight layers: 15 steps at 2 a layer. And only *global* and *local window* ever let the first patch hear a word. With a causal mask or an
-image prefix, and the image in front, patches never know the question; section 9.7 takes the gradient.
+Eight layers: 15 steps at 2 per layer. And only *global* and *local window* ever let the first patch hear a word. With a causal mask or an
+image prefix, and the image in front, patches never know the question; 9.8 takes the gradient.
 
 **The clock.** RoPE turns each pair of features like a hand of a clock, fast hands first. Solid: the query; dashed: the key. **Predict first**:
 what happens to the angle *between* the two hands when both move by the same shift?
@@ -526,10 +598,11 @@ what happens to the angle *between* the two hands when both move by the same shi
 
 # %%
 def draw_clock(query_at=5, key_at=2, shift=0):
-    return plots_structure.show_clocks(positions.rotary_angles(torch.tensor([query_at, key_at]) + shift, 8))
+    places = torch.tensor([query_at, key_at]) + shift
+    return plots_structure.show_clocks(positions.rotary_angles(places, 8))
 
 
-ALT = "Four clocks with a solid and a dashed hand; the angle between them shrinks from 3 to 0.003 radians."
+ALT = "Four clocks, two hands each; the angle between them shrinks from 3 to 0.003."
 explore(draw_clock, alt=ALT, query_at=(0, 40), key_at=(0, 40), shift=(0, 200))
 
 # %% [markdown]
@@ -537,101 +610,131 @@ r"""
 Nothing: both hands move together, pair by pair, at any shift.
 
 **The softmax and the width.** 16 random keys, sorted by weight. The title turns the spread of the weights into a number of keys, the
-exponential of their entropy: 16 if all get the same, 1 if one gets all. **Predict first**: how many are read at width 64 without the
-scale? Then move the width, and switch the scale on.
+exponential of their entropy: 16 if all get the same, 1 if one gets all.
 """
 
 
 # %%
-def weights_of(width, keys=16, scaled=True, queries=500):
-    """Weights (queries, keys) of unit-variance random queries and keys."""
-    q, k = normal(queries, 1, width, seed=0), normal(queries, keys, width, seed=1)
-    return attention.dot_product_attention(q, k, k, scale=None if scaled else 1.0).weights[:, 0]
+def weights_of(width, keys=16, scaled=True):
+    """(500, keys): weights of unit-variance random queries and keys."""
+    q, k = normal(500, 1, width, seed=0), normal(500, keys, width, seed=1)
+    scale = None if scaled else 1.0
+    return attention.dot_product_attention(q, k, k, scale=scale).weights[:, 0]
 
 
 def draw_saturation(width=64, keys=16, scaled=False):
-    """Mean weight of the strongest key, the second, and so on; and how many keys that amounts to."""
-    weights = weights_of(width, keys, scaled)
-    entropy = -(weights * weights.clamp_min(1e-30).log()).sum(dim=1).mean()
-    fig, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
-    ax.bar(range(1, keys + 1), weights.sort(dim=1, descending=True).values.mean(dim=0), color=COLOURS[0])
-    ax.set(ylim=(0, 1), xlabel="key, strongest first", ylabel="mean weight")
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set_title(
-        f"width {width}, {'scaled' if scaled else 'not scaled'}: about {entropy.exp():.1f} keys are read", fontsize=10
-    )
-    return fig
+    return plots_structure.show_strongest(weights_of(width, keys, scaled))
 
 
-explore(
-    draw_saturation,
-    alt="Bars falling steeply: without the scale at width 64 the strongest of 16 keys takes most of the weight.",
-    width=[4, 16, 64, 256, 1024],
-    keys=(2, 64),
-    scaled=False,
+bet(
+    "C09.1",
+    "Without the scale: mean weight of the strongest of 16 keys at width 1024?",
+    ["about 0.2", "about 0.5", "over 0.9"],
 )
+
+
+# %% tags=["reveal"]
+ALT = "Bars falling steeply: unscaled, at width 64 one of 16 keys takes most weight."
+widths = [4, 16, 64, 256, 1024]
+explore(draw_saturation, alt=ALT, width=widths, keys=(2, 64), scaled=False)
 
 # %% [markdown]
 r"""
-## 9.6 Evidence
+## 9.7 Evidence
 
-**Try first, computed.** Variance of the unscaled products, parameters of the layer, number of scores.
+**Try first, computed.** Variance of the unscaled scores, parameters of the layer, number of scores, before and after each change.
 """
 
 
 # %%
 def three_numbers(tokens=256, heads=8, head_width=64):
     q, k = normal(64, 40, head_width, seed=0), normal(64, tokens, head_width, seed=1)
-    width = heads * head_width
-    parameters = sum(p.numel() for p in attention.MultiHeadAttention(width, heads).parameters())
-    return (q @ k.mT).var().item(), parameters, heads * tokens * tokens
+    layer = attention.MultiHeadAttention(heads * head_width, heads)
+    parameters = sum(p.numel() for p in layer.parameters())
+    return torch.tensor([(q @ k.mT).var(), parameters, heads * tokens * tokens])
 
 
-before = three_numbers()
-CHANGES = {
-    "A: 512 tokens": three_numbers(tokens=512),
-    "B: 16 heads": three_numbers(heads=16, head_width=32),
-    "C: head width 128": three_numbers(head_width=128),
+# %% tags=["reveal"]
+print("A: {:.1f}, {:.1f}, {:.1f}".format(*three_numbers(tokens=512) / three_numbers()))
+b, c = three_numbers(heads=16, head_width=32), three_numbers(head_width=128)
+print("B: {:.1f}, {:.1f}, {:.1f}".format(*b / three_numbers()))
+print("C: {:.1f}, {:.1f}, {:.1f}".format(*c / three_numbers()))
+
+# %% tags=["claim", "reveal"]
+factors = {
+    name: three_numbers(**change) / three_numbers()
+    for name, change in {
+        "A": {"tokens": 512},
+        "B": {"heads": 16, "head_width": 32},
+        "C": {"head_width": 128},
+    }.items()
 }
-factors = {name: [after / old for after, old in zip(each, before, strict=True)] for name, each in CHANGES.items()}
-print(f"{'':20s}variance  parameters  scores")
-for name, (variance, parameters, scores) in factors.items():
-    print(f"{name:20s}x {variance:<8.1f}x {parameters:<10.0f}x {scores:.0f}")
+variance = {name: each[0].item() for name, each in factors.items()}
+claim(
+    "C09.17",
+    "The variance follows the width of a head alone: the same for twice the tokens, half for twice the heads, double for twice the width",
+    all(
+        abs(variance[name] / due - 1) < 0.1
+        for name, due in {"A": 1, "B": 0.5, "C": 2}.items()
+    ),
+    measured=", ".join(f"{name} × {value:.2f}" for name, value in variance.items()),
+    answer="C",
+)
+counts = {name: each[1].item() for name, each in factors.items()}
+claim(
+    "C09.17b",
+    "Parameters follow the model's width: × 4 where it doubles, the same for more tokens or more heads",
+    counts == {"A": 1.0, "B": 1.0, "C": 4.0},
+    measured=f"scores × {', '.join(f'{each[2]:.0f}' for each in factors.values())}",
+    answer="C",
+)
 
 # %% [markdown]
 r"""
-Only the width of a head moves the variance. That is the whole argument for the scale: if the entries of $q$ and $k$ are independent
-with mean 0 and variance 1, then $\mathrm{Var}(q^\top k) = \sum_{i=1}^{E} \mathrm{Var}(q_i k_i) = E$. The number of keys does not
-occur.
+**Why the root?** Take entries of $q$ and $k$ that are independent, with mean 0 and variance 1. Three lines:
 
-It is an argument about the start of training. Later $q$ and $k$ grow and correlate, which is why many large models normalise both
-before the product: *QK-norm*.
+1. One term: $\mathrm{Var}(q_i k_i) = \mathrm{E}[q_i^2]\,\mathrm{E}[k_i^2] = 1$.
+2. Independent terms add: $\mathrm{Var}(q^\top k) = \sum_{i=1}^{E} 1 = E$. The number of keys does not occur.
+3. So the spread is $\sqrt E$; dividing by it brings the spread back to 1, at every width.
 
-**Predict**, without the scale, the mean weight of the strongest of 16 keys at $E = 4$ and at $E = 1024$. The right panel shows
-$a(1 - a)$, the derivative of a weight $a$ with respect to its own score.
+And what is the harm? Look at the weights, and at $a(1 - a)$, the derivative of a weight $a$ with respect to its own score.
 """
 
-# %%
+# %% tags=["claim", "reveal"]
+import matplotlib.pyplot as plt
+
+from course_lib.lesson.figures import COLOURS, MARKERS
+
 WIDTHS = (4, 16, 64, 256, 1024)
-curves = {"not scaled": False, "scaled": True}
+curves = {
+    name: [weights_of(w, scaled=on) for w in WIDTHS]
+    for name, on in {"not scaled": False, "scaled": True}.items()
+}
 strongest = {
-    name: [weights_of(w, scaled=on).max(dim=1).values.mean().item() for w in WIDTHS] for name, on in curves.items()
+    name: [a.max(dim=1).values.mean().item() for a in each]
+    for name, each in curves.items()
 }
 slopes = {
-    name: [(a * (1 - a)).mean().item() for a in (weights_of(w, scaled=on) for w in WIDTHS)]
-    for name, on in curves.items()
+    name: [(a * (1 - a)).mean().item() for a in each] for name, each in curves.items()
 }
-spreads = [(normal(500, 1, w) * normal(500, 16, w, seed=1)).sum(dim=-1).var().item() for w in WIDTHS]
+spreads = [
+    (normal(500, 1, w) * normal(500, 16, w, seed=1)).sum(dim=-1).var().item()
+    for w in WIDTHS
+]
 
-fig, axes = plt.subplots(1, 2, figsize=(8, 2.9), layout="constrained")
-for ax, series, ylabel in zip(
-    axes, (strongest, slopes), ("weight of the strongest of 16 keys", "mean a (1 - a)"), strict=True
-):
+fig, axes = plt.subplots(1, 2, figsize=(7.6, 2.8), layout="constrained")
+labels = ("weight of the strongest of 16 keys", "mean a (1 - a)")
+for ax, series, ylabel in zip(axes, (strongest, slopes), labels, strict=True):
     for number, (name, heights) in enumerate(series.items()):
-        ax.plot(WIDTHS, heights, marker=MARKERS[number], color=COLOURS[number], label=name)
-    ax.set(xscale="log", xticks=WIDTHS, xticklabels=WIDTHS, xlabel="width of a head, E", ylabel=ylabel, ylim=0)
+        style = {"marker": MARKERS[number], "color": COLOURS[number]}
+        ax.plot(WIDTHS, heights, label=name, **style)
+    ax.set(xscale="log", xticks=WIDTHS, xticklabels=WIDTHS, ylim=0)
+    ax.set(xlabel="width of a head, E", ylabel=ylabel)
 axes[0].legend()
-show(fig, "Unscaled, the strongest weight climbs towards 1 and the slope falls towards 0; scaled, both stay level.")
+show(
+    fig,
+    "Unscaled, the strongest weight climbs towards 1 and the slope falls towards 0; scaled, both stay level.",
+)
 claim(
     "C09.1",
     "The variance of a dot product is E. Unscaled, the strongest of 16 weights rises from under 0.5 to over 0.9 between E = 4 and "
@@ -643,46 +746,67 @@ claim(
     and min(slopes["scaled"]) > 0.05,
     measured=f"variance {', '.join(f'{s:.1f}' for s in spreads)}; strongest {strongest['not scaled'][0]:.2f} to "
     f"{strongest['not scaled'][-1]:.2f}, scaled {min(strongest['scaled']):.2f} to {max(strongest['scaled']):.2f}",
+    answer="over 0.9",
 )
 
 # %% [markdown]
 r"""
 Where $a(1 - a)$ is 0 nothing is learnt about which key to read: that is the harm, not the size of the numbers.
 
-**Long sequences, counted.** Operations, not seconds: FLOPs as torch counts them while the module runs. Then the same with a window of
-128 keys, by formula, with a window as a mask, and how far stacked windows see.
+It is an argument about the start of training. Later $q$ and $k$ grow and correlate, which is why many large models normalise both
+before the product: *QK-norm*.
+
+**Long sequences, counted.** FLOPs of the two products of one layer (width 64, 4 heads), as torch counts them while they run; by formula; and by formula for
+a kernel that skips everything outside a window of 128 keys.
 """
 
-
 # %%
+from torch.utils.flop_counter import FlopCounterMode
+
+
 def counted(tokens, mask=None):
-    """FLOPs of the two products of one layer (width 64, 4 heads), as torch counts them."""
     q = k = v = torch.zeros(1, 4, tokens, 16)
     with FlopCounterMode(display=False) as counter:
         attention.dot_product_attention(q, k, v, mask)
     return counter.get_total_flops()
 
 
+# %%
+print(
+    f"{'tokens':>10s}{'counted':>13s}{'formula':>13s}{'window':>13s}{'projected':>13s}"
+)
+for n in (128, 256, 512, 1024):
+    full = attention.attention_cost(n, n, 64, 4)
+    window = attention.attention_cost(n, n, 64, 4, window=128)
+    row = (n, counted(n), 2 * full.products, 2 * window.products, 2 * full.projections)
+    print("{:10,}{:13,}{:13,}{:13,}{:13,}".format(*row))
+print(f"a mask of the window{counted(1024, masks.window_mask(1024, 64)):13,}")
+
+# %% tags=["claim"]
 LENGTHS = (128, 256, 512, 1024)
 formula = [attention.attention_cost(n, n, 64, 4) for n in LENGTHS]
 local = [attention.attention_cost(n, n, 64, 4, window=128) for n in LENGTHS]
-print(f"{'tokens':>7s}{'counted':>15s}{'formula':>15s}{'window 128':>15s}{'projections':>15s}")
-for n, full, window in zip(LENGTHS, formula, local, strict=True):
-    row = (counted(n), 2 * full.products, 2 * window.products, 2 * full.projections)
-    print(f"{n:7,}" + "".join(f"{flops:15,}" for flops in row))
-masked = counted(1024, masks.window_mask(1024, 64))
-print(f"  1,024{masked:15,}   with the window as a mask")
-
-fields = {layers: masks.reached(masks.window_mask(64, 4), layers)[32].sum().item() for layers in (1, 2, 4, 8)}
+fields = {
+    layers: masks.reached(masks.window_mask(64, 4), layers)[32].sum().item()
+    for layers in (1, 2, 4, 8)
+}
+doubled = list(zip(LENGTHS, formula, strict=True))
 claim(
     "C09.7",
     "Products grow 4-fold per doubling, windowed ones and projections 2-fold; a window mask saves nothing. In windows of ±4 the "
     "middle token sees 9, 17, 33 and all 64 after 1, 2, 4 and 8 layers",
-    all(counted(n) == 2 * full.products for n, full in zip(LENGTHS, formula, strict=True))
-    and all(b.products == 4 * a.products for a, b in zip(formula, formula[1:], strict=False))
-    and all(b.products == 2 * a.products for a, b in zip(local, local[1:], strict=False))
-    and all(b.projections == 2 * a.projections for a, b in zip(formula, formula[1:], strict=False))
-    and masked == counted(1024)
+    all(counted(n) == 2 * full.products for n, full in doubled)
+    and all(
+        b.products == 4 * a.products for a, b in zip(formula, formula[1:], strict=False)
+    )
+    and all(
+        b.products == 2 * a.products for a, b in zip(local, local[1:], strict=False)
+    )
+    and all(
+        b.projections == 2 * a.projections
+        for a, b in zip(formula, formula[1:], strict=False)
+    )
+    and counted(1024, masks.window_mask(1024, 64)) == counted(1024)
     and list(fields.values()) == [9, 17, 33, 64],
     measured=f"receptive field by layers {fields}",
 )
@@ -690,41 +814,42 @@ claim(
 # %% [markdown]
 r"""
 A window is not blind beyond its edge, it is slow: information travels one window per layer. And a mask alone saves nothing, because
-all scores are computed before most of them are thrown away. The first row is worth a thought: products, $2n^2D$ multiply-adds, meet the
-projections, $4nD^2$, at $n = 2D$. A layer also has its MLP, $8nD^2$ at four times the width, so against the *whole* layer they meet at
-$n = 6D$. Shorter, and the width is the bill; longer, and the length is.
+all scores are computed before most of them are thrown away.
+
+**When is the length the bill?** Multiply-adds of one layer for $n$ tokens of width $D$: the four projections $4nD^2$, the two products $2n^2D$. They meet at $n = 2D$, in the table at 128 tokens. But a layer also has its MLP,
+$8nD^2$ at four times the width. So products meet the *whole* layer, $12nD^2$, at $n = 6D$. Shorter, and the width is the bill; longer, and the length is.
 
 **Path length.** How much does the last output feel the first input? A plain RNN passes it through every step in between, attention reads it
-in one. Untrained modules of width 16 as PyTorch initialises them, three seeds, 10, 50 and 200 tokens.
+in one. Untrained modules of width 16 as PyTorch initialises them; the folded claim runs three seeds.
 """
 
 
-# %%
-def felt(build, tokens, seed):
+# %% tags=["claim"]
+def felt(module, tokens):
     """Norm of the gradient of the last output with respect to the first input."""
-    torch.manual_seed(seed)
-    run, x = build(), torch.randn(1, tokens, 16, requires_grad=True)
-    (grad,) = torch.autograd.grad(run(x)[0, -1].sum(), x)
+    x = torch.randn(1, tokens, 16, requires_grad=True)
+    (grad,) = torch.autograd.grad(module(x)[0][0, -1].sum(), x)
     return grad[0, 0].norm().item()
 
 
-def recurrent():
-    rnn = nn.RNN(16, 16, batch_first=True)
-    return lambda x: rnn(x)[0]
-
-
-def attentive():
-    layer = attention.MultiHeadAttention(16, 1)
-    return lambda x: layer(x).output
-
-
-paths = {name: [[felt(build, n, seed) for seed in range(3)] for n in (10, 50, 200)] for name, build in
-         {"RNN": recurrent, "attention": attentive}.items()}  # fmt: skip
+paths = {"RNN": [], "attention": []}
+for n in (10, 50, 200):
+    runs = {"RNN": [], "attention": []}
+    for seed in range(3):
+        torch.manual_seed(seed)
+        runs["RNN"].append(felt(nn.RNN(16, 16, batch_first=True), n))
+        torch.manual_seed(seed)
+        runs["attention"].append(felt(attention.MultiHeadAttention(16, 1), n))
+    for name, values in runs.items():
+        paths[name].append(values)
 claim(
     "C09.10",
     "Over 200 tokens the gradient through an untrained RNN is under 1e-20; through attention it is only diluted, over 1e-4 (3 seeds)",
     max(paths["RNN"][2]) < 1e-20 and min(paths["attention"][2]) > 1e-4,
-    measured="; ".join(f"{n} " + ", ".join(f"{max(v):.0e}" for v in values) for n, values in paths.items()),
+    measured="; ".join(
+        f"{name} " + ", ".join(f"{max(v):.0e}" for v in values)
+        for name, values in paths.items()
+    ),
 )
 
 # %% [markdown]
@@ -733,85 +858,106 @@ So "long text makes gradients vanish" is about recurrent networks. (Gates and ca
 long.) A Transformer on long text pays in scores, memory and positions it never saw in training, and many use the middle of their
 context least (*Lost in the Middle*, Liu et al., 2023).
 
-**Words and patches.** Now a trained model. The small Transformer of [lesson 29](29_explaining.ipynb) reads eight words and sixteen patches in one sequence
+**Words and patches.** Now a trained model. The small Transformer of lesson 29 reads eight words and sixteen patches in one sequence
 and answers "what colour is the ring?" from its first token, `<bos>`. Three checkpoints are in the repository. In one sequence, *self*-attention
 has four blocks, and the block *words read patches* does the work of cross-attention, in one softmax with the words.
 """
 
+
 # %%
-SEEDS = (0, 1, 2)
-
-
 def load_vqa(seed):
     model = VqaTransformer(len(ENGLISH), len(ANSWERS)).eval().requires_grad_(False)
     load_weights(model, find(f"checkpoints/vqa_scenes_{seed}.safetensors"))
     return model
 
 
-models = [load_vqa(seed) for seed in SEEDS]
+models = [load_vqa(seed) for seed in (0, 1, 2)]
 test = make_colour_questions(250, seed=77)
-example = 8
-words = ["<bos>", *ENGLISH.decode(test.ids[example]).replace("?", " ?").split(), "<eos>"]
-maps = [list(capture_attention(each, {"image": test.images, "ids": test.ids}).maps.values()) for each in models]
+print(ENGLISH.decode(test.ids[8]), "→", ANSWERS[test.answers[8]])
 
-fig, axes = plt.subplots(1, 2, figsize=(8.4, 3), layout="constrained", width_ratios=(1, 2.6))
-axes[0].imshow(test.images[example].permute(1, 2, 0))
-axes[0].set(xticks=[], yticks=[], title="patches 0 to 15")
-for edge in (3.5, 7.5, 11.5):
-    axes[0].axhline(edge, color="grey", linewidth=0.8)
-    axes[0].axvline(edge, color="grey", linewidth=0.8)
+# %% tags=["claim"]
+from course_lib.explain.attention_maps import capture_attention
+
+inputs = {"image": test.images, "ids": test.ids}
+maps = [list(capture_attention(each, inputs).maps.values()) for each in models]
+example = 8
+words = ["<bos>", *ENGLISH.decode(test.ids[example]).replace("?", " ?").split()]
 read = maps[0][1][example].mean(dim=0)[:8, 8:]
-plots_attention.show_patch_words(read, words, ax=axes[1], title="layer 2, mean of the heads")
+fig, _ = plots_attention.show_read_patches(
+    test.images[example], read, [*words, "<eos>"], title="layer 2, mean of the heads"
+)
 show(
     fig,
     "A blue square above a red ring, and a matrix of eight words by sixteen patches: most rows are darkest at the ring.",
 )
+asked, other = (
+    F.max_pool2d(where[:, None].float(), 4).flatten(1)
+    for where in (test.asked, test.drawn & ~test.asked)
+)
+
+
+def asked_over_other(layer):
+    """How much more weight <bos> gives a patch of the asked object than one of another object."""
+    read = layer.mean(dim=1)[:, 0, 8:]
+    return (
+        (read * asked).sum() / asked.sum() / ((read * other).sum() / other.sum())
+    ).item()
+
+
+looks = [[asked_over_other(layers[n]) for layers in maps] for n in (0, 1)]
+claim(
+    "C09.11",
+    "In layer 2 <bos> gives a patch of the asked object over twice the weight of another object's; in layer 1 under 1.6 times "
+    "(3 seeds)",
+    max(looks[0]) < 1.6 < 2 < min(looks[1]),
+    measured="; ".join(
+        f"layer {n} " + ", ".join(f"{look:.1f}" for look in looks[n - 1])
+        for n in (1, 2)
+    ),
+)
 
 # %% [markdown]
 r"""
-A pretty map: most words seem to look at the ring, down on the right. Two questions to it. Does `<bos>` look at the *asked* object, or at
-any object? And does the answer need what the map shows?
-
-For the second, *cut edges*: forbid one group of tokens to read another, in one layer, by a mask, and ask again. The model's own
-`forward` has no such mask, so we run its blocks by hand with this lesson's function, and check that without cuts nothing changes.
+A pretty map: most words seem to look at the ring, down on the right, and over all questions `<bos>` does prefer the asked object in layer 2. But does the answer *need* what the map shows?
+To find out, *cut edges*: forbid one group of tokens to read another, in one layer, by a mask, and ask again. The model's own
+`forward` has no such mask, so we run its blocks by hand with this lesson's function.
 """
 
 
 # %%
 def run_with(model, allowed):
-    """The model's logits with one (24, 24) mask a layer: eight words, then sixteen patches."""
-    patches = model.patches(test.images).flatten(start_dim=2).mT + model.patch_positions
-    x = torch.cat([model.words(test.ids) + model.word_positions[:8], patches], dim=1)
+    """Logits, with one (24, 24) mask per layer: eight words, then sixteen patches."""
+    words = model.words(test.ids) + model.word_positions[:8]
+    patches = model.patches(test.images).flatten(2).mT + model.patch_positions
+    x = torch.cat([words, patches], dim=1)
     for block, mask in zip(model.blocks, allowed, strict=True):
         layer, normed = block.attention, block.attention_norm(x)
-        q, k, v = (attention.split_heads(each(normed), 4) for each in (layer.query, layer.key, layer.value))
-        x = x + layer.out(attention.join_heads(attention.dot_product_attention(q, k, v, mask).output))
+        three = (layer.query, layer.key, layer.value)
+        q, k, v = (attention.split_heads(each(normed), 4) for each in three)
+        read = attention.dot_product_attention(q, k, v, mask).output
+        x = x + layer.out(attention.join_heads(read))
         x = x + block.feed(block.feed_norm(x))
     return model.head(model.norm(x[:, 0]))
 
 
-def share_right(logits):
-    return (logits.argmax(dim=1) == test.answers).float().mean().item()
+# %%
+free = torch.ones(24, 24, dtype=torch.bool)
+BOS, SHAPE, WORDS, PATCHES = slice(0, 1), slice(5, 6), slice(0, 8), slice(8, 24)
 
 
 def cut(readers, read):
-    mask = torch.ones(24, 24, dtype=torch.bool)
+    mask = free.clone()
     mask[readers, read] = False
     return mask
 
 
-free = torch.ones(24, 24, dtype=torch.bool)
-gap = max((run_with(m, [free, free]) - m(test.images, test.ids).logits).abs().max().item() for m in models)
-print("by hand = model:", gap < 1e-4)
+bet(
+    "C09.12",
+    "Each cut in the layer where it hurts more: which costs most right answers?",
+    ["the word ring reads no patch", "no patch reads a word", "<bos> reads no patch"],
+)
 
-# %% [markdown]
-r"""
-**Bet**: six cuts, each in layer 1 or in layer 2. Which of the twelve hurt most? The shape word ("ring") is token 5. The dotted line is
-what naming the colour of a random coloured pixel would score.
-"""
-
-# %%
-BOS, SHAPE, WORDS, PATCHES = slice(0, 1), slice(5, 6), slice(0, 8), slice(8, 24)
+# %% tags=["claim", "reveal"]
 CUTS = {
     "nothing cut": free,
     "<bos> reads no patch": cut(BOS, PATCHES),
@@ -821,10 +967,20 @@ CUTS = {
     "no patch reads a word": cut(PATCHES, WORDS),
     "no patch reads a patch": cut(PATCHES, PATCHES),
 }
+
+
+def share_right(logits):
+    return (logits.argmax(dim=1) == test.answers).float().mean().item()
+
+
+def scores_of(mask, layer):
+    allowed = [mask, free] if layer == 1 else [free, mask]
+    return [share_right(run_with(model, allowed)) for model in models]
+
+
 cuts = {
     f"cut in layer {layer}": {
-        name: [share_right(run_with(m, [mask, free] if layer == 1 else [free, mask])) for m in models]
-        for name, mask in CUTS.items()
+        name: scores_of(mask, layer) for name, mask in CUTS.items()
     }
     for layer in (1, 2)
 }
@@ -832,48 +988,47 @@ asked_colour = (test.images * test.asked[:, None]).amax(dim=(2, 3))  # (question
 alike = (test.images == asked_colour[:, :, None, None]).all(dim=1) & test.drawn
 any_object = (alike.sum(dim=(1, 2)) / test.drawn.sum(dim=(1, 2))).mean().item()
 fig, ax = dot_plot(
-    cuts, xlabel="share of right answers, one mark a seed (dotted: colour of any object)", chance=any_object
+    cuts,
+    xlabel="share of right answers, one mark per seed (dotted: colour of any object)",
+    chance=any_object,
 )
-show(fig, "What hurts most: bos, or all words, read no patch in layer 2; then: no patch reads a word in layer 1.")
+show(
+    fig,
+    "What hurts most: bos, or all words, read no patch in layer 2; then: no patch reads a word in layer 1.",
+)
 
 
-# %%
 def lost(name, layer):
     runs = cuts[f"cut in layer {layer}"]
     return torch.tensor(runs["nothing cut"]) - torch.tensor(runs[name])
 
 
-asked, other = (F.max_pool2d(where[:, None].float(), 4).flatten(1) for where in (test.asked, test.drawn & ~test.asked))
-
-
-def asked_over_other(layer):
-    """How much more weight <bos> gives a patch of the asked object than one of another object."""
-    read = layer.mean(dim=1)[:, 0, 8:]
-    return ((read * asked).sum() / asked.sum() / ((read * other).sum() / other.sum())).item()
-
-
-looks = [[asked_over_other(layers[n]) for layers in maps] for n in (0, 1)]
-shape_shares = [layer[n].mean(dim=1)[:, 5, 8:].sum(dim=1).mean().item() for layer in maps for n in (0, 1)]
-claim(
-    "C09.11",
-    "In layer 2 <bos> gives a patch of the asked object over twice the weight of another object's; in layer 1 under 1.6 times "
-    "(3 seeds)",
-    max(looks[0]) < 1.6 < 2 < min(looks[1]),
-    measured="; ".join(f"layer {n} " + ", ".join(f"{look:.1f}" for look in looks[n - 1]) for n in (1, 2)),
-)
+shape_shares = [
+    layer[n].mean(dim=1)[:, 5, 8:].sum(dim=1).mean().item()
+    for layer in maps
+    for n in (0, 1)
+]
+by_hand = run_with(models[0], [free, free])
+same = torch.allclose(
+    by_hand, models[0](test.images, test.ids).logits, atol=1e-4
+)  # without cuts, the model itself
 into, out = lost("no patch reads a word", 1), lost("<bos> reads no patch", 2)
+by_shape = max(lost("shape word reads no patch", layer).max() for layer in (1, 2))
 claim(
     "C09.12",
     "The question flows into the patches in layer 1, the answer out of them in layer 2: cutting there costs over 10 and over 30 "
     "points. The shape word gives patches about what indifferent attention would, 16 of 24 (.667) to within .15, and cutting that "
     "costs under 3 (3 seeds)",
-    into.min() > 0.1
+    same
+    and into.min() > 0.1
     and out.min() > 0.3
-    and max(lost("shape word reads no patch", layer).max() for layer in (1, 2)) < 0.03
+    and by_shape < 0.03
     and lost("no patch reads a word", 2).abs().max() == 0
-    and max(abs(share - 16 / 24) for share in shape_shares) < 0.15,
+    and max(abs(share - 16 / 24) for share in shape_shares) < 0.15
+    and out.min() > max(into.max(), lost("<bos> reads no patch", 1).max()),
     measured=f"lost {into.min():.2f} to {into.max():.2f} and {out.min():.2f} to {out.max():.2f}; the shape word's cuts at most "
-    f"{max(lost('shape word reads no patch', layer).max() for layer in (1, 2)):.3f}, its share on patches {min(shape_shares):.2f} to {max(shape_shares):.2f}",
+    f"{by_shape:.3f}, its share on patches {min(shape_shares):.2f} to {max(shape_shares):.2f}",
+    answer="<bos> reads no patch",
 )
 
 # %% [markdown]
@@ -889,23 +1044,29 @@ needed; one that costs may partly be the shock of weights that were handed to ot
 Edge cutting, *attention knockout*, is how the flow through LLaVA was traced as well (Zhang et al., 2024). There the image goes into the
 question tokens first. It has to: the image stands in front, and behind a causal mask no patch hears a word. Neither order is a law. Measure
 yours.
+"""
 
-## 9.7 Wrong answers people give
+# %% [markdown]
+r"""
+## 9.8 Wrong answers people give
 
-Bet before you run: is the sentence true?
+Bet before you read on: is the sentence true?
 
 > **"The scale is there for long sequences: without it dot products get too large, or too small, when there are many tokens."** ·
 > **"Scaled attention is more expensive."**
 
 It sounds right because long sequences have many scores. But each score is one dot product, and its variance knows only $E$. And the price is
-one multiplication a score, beside $2E$ multiply-adds for making and using it. (In practice it is folded into the query or the kernel.)
+one multiplication per score, beside $2E$ multiply-adds for making and using it. (In practice it is folded into the query or the kernel.)
 
 Length has another effect: over more keys the same scores give a flatter softmax. YaRN (Peng et al., 2023) raises the scores at longer
-contexts, by a factor fitted to measured perplexity. It is a second factor, not this one.
+contexts, by a factor that was fitted to measured perplexity. It is a second factor, found by experiment, and not this one.
 """
 
-# %%
-by_length = [(normal(200, 1, 64) * normal(200, n, 64, seed=1)).sum(dim=-1).var().item() for n in (4, 16, 64, 256)]
+# %% tags=["claim"]
+by_length = [
+    (normal(200, 1, 64) * normal(200, n, 64, seed=1)).sum(dim=-1).var().item()
+    for n in (4, 16, 64, 256)
+]
 claim(
     "C09.14",
     "At E = 64 the variance of a dot product is near 64 for 4, 16, 64 and 256 keys: length does not enter",
@@ -927,48 +1088,64 @@ r"""
 > different levels."** · **"Self-attention is a special case of multi-head attention."**
 
 They sound right because "split" is in every explanation. What is split is the features: every head sees every token, at the same
-depth, so levels come from layers. Cut the *sequence*, and the last token can no longer reach the first. And self or cross is another column of
-the table in 9.3 than one head or several: in code they are two arguments, and all four combinations run.
+depth, so levels come from layers. Here are both ways to split, and the effect of the last token on the first:
 """
 
+
 # %%
-counts = {h: sum(p.numel() for p in nn.MultiheadAttention(128, h).parameters()) for h in (1, 2, 4, 8, 16)}
-x = normal(1, 8, 16, seed=5)
-moved = x.clone()
-moved[:, -1] += 5
-
-
 def by_features(x):
-    heads = attention.split_heads(x, 4)  # (1, 4, 8, 4)
-    return attention.join_heads(attention.dot_product_attention(heads, heads, heads).output)
+    heads = attention.split_heads(x, 4)  # (1, 4, 8, 4): all tokens, 4 features each
+    read = attention.dot_product_attention(heads, heads, heads).output
+    return attention.join_heads(read)
 
 
 def by_sequence(x):
-    chunks = x.unflatten(1, (4, 2))  # (1, 4, 2, 16): four heads, two tokens each
-    return attention.dot_product_attention(chunks, chunks, chunks).output.flatten(1, 2)
+    parts = x.unflatten(1, (4, 2))  # (1, 4, 2, 16): two tokens, all features
+    return attention.dot_product_attention(parts, parts, parts).output.flatten(1, 2)
 
 
-felt_by_first = [(split(x) - split(moved))[:, 0].abs().max().item() for split in (by_features, by_sequence)]
+x = normal(1, 8, 16, seed=5)
+moved = x + 5 * torch.eye(8)[7][:, None]  # the last token changes
+for split in (by_features, by_sequence):
+    print(split.__name__, (split(x) - split(moved))[:, 0].abs().max().item() > 0)
+
+# %% tags=["claim"]
+counts = {}
+for h in (1, 2, 4, 8, 16):
+    counts[h] = sum(p.numel() for p in nn.MultiheadAttention(128, h).parameters())
+felt_by_first = [
+    (split(x) - split(moved))[:, 0].abs().max().item()
+    for split in (by_features, by_sequence)
+]
 claim(
     "C09.4",
     "With 1, 2, 4, 8 or 16 heads the parameters are the same 66,048; split by features the last token reaches the first, split by "
     "sequence never",
-    set(counts.values()) == {66_048} and felt_by_first[0] > 0.01 and felt_by_first[1] == 0,
+    set(counts.values()) == {66_048}
+    and felt_by_first[0] > 0.01
+    and felt_by_first[1] == 0,
     measured=f"effect of the last token on the first: by features {felt_by_first[0]:.2f}, by sequence {felt_by_first[1]:.1f}",
 )
 
 layer, other = attention.MultiHeadAttention(16, 4), attention.MultiHeadAttention(16, 4)
-features = torch.arange(16).view(4, 4)[[2, 0, 3, 1]].flatten()  # the four heads in another order
-state = {name: w[:, features] if name == "out.weight" else w[features] for name, w in layer.state_dict().items()}
+features = torch.arange(16).view(4, 4)[[2, 0, 3, 1]].flatten()  # heads in another order
+state = {}
+for name, w in layer.state_dict().items():
+    state[name] = w[:, features] if name == "out.weight" else w[features]
 other.load_state_dict(state)
 gap = (layer(x).output - other(x).output).abs().max().item()
 claim(
-    "C09.4b", "Heads in another order give the same output: they are no levels", gap < 1e-6, measured=f"gap {gap:.0e}"
+    "C09.4b",
+    "Heads in another order give the same output: they are no levels",
+    gap < 1e-6,
+    measured=f"gap {gap:.0e}",
 )
 
-patches = normal(1, 5, 16, seed=6)
-runs = [attention.MultiHeadAttention(16, heads)(x, source) for source, heads in product((None, patches), (1, 4))]
-shapes = [tuple(run.weights.shape) for run in runs]
+shapes = []
+for source in (None, normal(1, 5, 16, seed=6)):
+    for heads in (1, 4):
+        read = attention.MultiHeadAttention(16, heads)(x, source)
+        shapes.append(tuple(read.weights.shape))
 claim(
     "C09.16",
     "Self or cross, one head or four: two independent arguments of one module, four combinations",
@@ -978,6 +1155,9 @@ claim(
 
 # %% [markdown]
 r"""
+Cut the *sequence*, and the last token can no longer reach the first. And self or cross is another row of
+the table in 9.4 than one head or several: in code they are two arguments, and all four combinations run.
+
 > **"Soft attention adds a non-linear function and costs more; hard attention is the plain form."**
 
 Both use the same scores, and whoever samples also the same softmax. *Soft* reads the expectation over all items, so it has a gradient. *Hard* reads one item:
@@ -986,16 +1166,19 @@ relaxation. Its expectation is right: summed over all choices it *equals* the gr
 noise with that mean.
 """
 
-# %%
-scores, reward = normal(6, seed=1).requires_grad_(), normal(6, seed=2)  # reward: what reading item i earns
-soft = (scores.softmax(0) * reward).sum()
+# %% tags=["claim"]
+scores, reward = normal(6, seed=1).requires_grad_(), normal(6, seed=2)
+soft = (scores.softmax(0) * reward).sum()  # reward: what reading item i earns
 hard = reward[scores.argmax()]
 (exact,) = torch.autograd.grad(soft, scores, retain_graph=True)
 
-chance = scores.softmax(0)
-pieces = [torch.autograd.grad(chance[i].log(), scores, retain_graph=True)[0] * reward[i] for i in range(6)]
-expected = sum(p * piece for p, piece in zip(chance.detach(), pieces, strict=True))
-noise = sum(p * (piece - exact).square().sum() for p, piece in zip(chance.detach(), pieces, strict=True)).sqrt()
+chance, pieces = scores.softmax(0), []
+for i in range(6):
+    (slope,) = torch.autograd.grad(chance[i].log(), scores, retain_graph=True)
+    pieces.append(slope * reward[i])
+drawn = list(zip(chance.detach(), pieces, strict=True))
+expected = sum(p * piece for p, piece in drawn)
+noise = sum(p * (piece - exact).square().sum() for p, piece in drawn).sqrt()
 claim(
     "C09.7b",
     "A hard argmax read has no gradient, a soft one has; the score-function estimate has the right mean, and here one sample "
@@ -1012,18 +1195,24 @@ r"""
 > **"Self- and cross-attention are the same thing: both relate modalities."** · **"Self-attention suits long sequences."**
 
 Self-attention relates modalities only if both stand in *one* sequence and the mask lets them. Within one modality it never hears of
-the other, and with a causal mask the first modality never hears of the second. As for length: C09.7 above, four times the products per doubling. It has short paths (C09.10), and that is what it is good at.
+the other, and with a causal mask the first modality never hears of the second. As for length: four times the products per doubling (9.7). It has short paths, and that is what it is good at.
 """
 
-# %%
-tokens = normal(1, 10, 16, seed=6).requires_grad_()  # six patches, four words
-groups = torch.tensor([0] * 6 + [1] * 4)
-reads = {}
-kinds = {"one sequence": None, "causal": masks.causal_mask(10), "each modality alone": masks.group_mask(groups)}
+# %% tags=["claim"]
+kinds = {"one sequence": None, "causal": masks.causal_mask(10)}  # 6 patches, 4 words
+kinds["each modality alone"] = masks.group_mask(torch.tensor([0] * 6 + [1] * 4))
+tokens, heard = normal(1, 10, 16, seed=6).requires_grad_(), {}
 for name, mask in kinds.items():
-    read = attention.dot_product_attention(tokens, tokens, tokens, mask)
-    (grad,) = torch.autograd.grad(read.output[:, :6].sum(), tokens)
-    reads[name] = (grad[:, 6:].abs().sum().item(), read.weights[0, 6:, :6].sum(dim=1).mean().item())
+    heard[name] = attention.dot_product_attention(tokens, tokens, tokens, mask)
+    patches = heard[name].output[:, :6].sum()
+    (grad,) = torch.autograd.grad(patches, tokens, retain_graph=True)
+    print(f"{name:20s} patches hear words: {bool(grad[:, 6:].abs().sum() > 0)}")
+
+reads = {}
+for name, read in heard.items():
+    (grad,) = torch.autograd.grad(read.output[:, :6].sum(), tokens, retain_graph=True)
+    mass = read.weights[0, 6:, :6].sum(dim=1).mean().item()
+    reads[name] = (grad[:, 6:].abs().sum().item(), mass)
 claim(
     "C09.13",
     "In one unmasked sequence words and patches read each other; with a mask per modality the gradient between them is exactly 0; "
@@ -1032,150 +1221,492 @@ claim(
     and reads["each modality alone"] == (0.0, 0.0)
     and reads["causal"][0] == 0 < 0.01 < reads["causal"][1],
     measured="; ".join(
-        f"{name}: gradient {grad:.2f}, words' mass on patches {mass:.2f}" for name, (grad, mass) in reads.items()
+        f"{name}: gradient {grad:.2f}, words' mass on patches {mass:.2f}"
+        for name, (grad, mass) in reads.items()
     ),
 )
 
 # %% [markdown]
 r"""
-## 9.8 At scale
+## 9.9 At scale
 
-A 7-billion-parameter decoder: 32 layers, width 4,096, 32 heads of width 128. What reading $n$ tokens costs, and what must be kept. *Products*: of
-every pair (a causal kernel skips half); *windowed*: of 4,096 keys a query. *Formed*: the score matrices of one layer in bfloat16, if a kernel writes them out. *Cache*: keys and values
-of all layers, with 32 key heads, with 8 (GQA), and MLA's 576 numbers a token and layer (DeepSeek-V2).
+**What grows with the length.** A 7-billion-parameter decoder: 32 layers, width 4,096, 32 heads of width 128, in bfloat16. *Linear*: two FLOPs per weight and token. *Products*: of
+every pair (a causal kernel skips half). *Formed*: the score matrices of one layer, if a kernel writes them out. *Cache*: the keys and values that generation keeps, per token and layer: $2 \cdot 32 \cdot 128$ numbers with a key head for each head (MHA), $2 \cdot 8 \cdot 128$ with
+8 of them (GQA), 576 with DeepSeek-V2's compressed form (MLA).
 """
 
 # %%
-KEPT = {"MHA": 2 * 32 * 128, "GQA 8": 2 * 8 * 128, "MLA": 576}  # numbers kept per token and layer
-print(f"{'':>10s}{'TFLOP':>29s}{'GiB':>31s}")
-print("".join(f"{word:>10s}" for word in ("tokens", "linear", "products", "windowed", "formed", *KEPT)))
+KEPT = {"MHA": 2 * 32 * 128, "GQA": 2 * 8 * 128, "MLA": 576}  # per token and layer
+print(("{:>9s}" * 7).format("tokens", "linear", "products", "formed", *KEPT))
 for n in (640, 4096, 32_768, 131_072, 1_048_576):
-    full, window = (attention.attention_cost(n, n, 4096, 32, window=w) for w in (None, 4096))
-    tflop = [each / 1e12 for each in (2 * 7e9 * n, 2 * 32 * full.products, 2 * 32 * window.products)]
-    gib = [each * 2 / 2**30 for each in (full.scores, *(32 * n * kept for kept in KEPT.values()))]
-    print(f"{n:10,}" + "".join(f"{each:10,.1f}" for each in tflop) + "".join(f"{each:10,.2f}" for each in gib))
+    cost = attention.attention_cost(n, n, 4096, 32)
+    tflop = 2 * 7e9 * n / 1e12, 2 * 32 * cost.products / 1e12
+    caches = [32 * n * kept * 2 / 2**30 for kept in KEPT.values()]
+    row = (*tflop, cost.scores * 2 / 2**30, *caches)
+    print(f"{n:9,}" + ("{:9,.1f}" * 6).format(*row))
+print(" " * 9 + "    TFLOP    TFLOP      GiB      GiB      GiB      GiB")
+
+# %% tags=["claim"]
 claim(
     "C09.15",
     "At a million tokens the products of all pairs cost over 30 times the linear layers, and the cache is 512 GiB with 32 key "
     "heads, 128 with 8 and 36 with MLA",
-    tflop[1] > 30 * tflop[0] and gib[1:] == [512, 128, 36],
-    measured=f"{tflop[1] / tflop[0]:.0f} times; cache {gib[1]:.0f}, {gib[2]:.0f} and {gib[3]:.0f} GiB",
+    tflop[1] > 30 * tflop[0] and caches == [512, 128, 36],
+    measured=f"{tflop[1] / tflop[0]:.0f} times; cache {caches[0]:.0f}, {caches[1]:.0f} and {caches[2]:.0f} GiB",
 )
 
 # %% [markdown]
 r"""
 Read it by columns. At 640 tokens (a LLaVA-1.5 prompt) the products are noise beside the linear layers; at 32,768 they have overtaken them,
-and at 131,072 they lead even if a causal kernel halves them.
+and at 131,072 they lead even if a causal kernel halves them. A window makes the products linear too.
 
-The formed scores explain FlashAttention: same products, exact result, but block by block with a running maximum and sum, so memory is linear in
-$n$. A window makes the products linear too. The cache is what serving pays for: GQA divides it by 4 here. *MQA* shares one key head among all.
+**What a step moves.** A graphics card does two things: arithmetic, and reading its memory. An H100 (SXM) is built for 989 TFLOP/s in bfloat16 and reads 3.35 TB/s: 295 FLOPs in the time of one byte. Reading a prompt of $n$ tokens is
+*prefill*; writing one token after it is one *decode* step. How many FLOPs does each byte that is read give? Three lines:
 
-- **Mixed precision**: matrix products in bfloat16, softmax in float32. float16 overflows at 65,504: scale the query *before* the
-  product, never use -1e9.
-- **Memory in training**: micro-batches and accumulation leave attention as it is, since no example sees another. A packed batch needs
-  a mask per document, or examples read each other.
-- **Several GPUs**: heads are independent, so tensor parallelism gives each device some heads (key heads are copied where they are fewer than devices); past that, context
-  parallelism splits the *sequence* and passes keys and values around a ring (*Ring Attention*, Liu et al., 2023), which changes no result.
-- **Linear attention** replaces $\exp(q^\top k)$ by $\phi(q)^\top\phi(k)$; then $\phi(Q)\,(\phi(K)^\top V)$ is summed once, linear in $n$, with a state of
-  fixed size. It cannot look as sharply as softmax, and hybrids keep a few full layers.
-- **A window that forgets the first tokens breaks** models that use them as a *sink*; the next section shows why.
+1. *Weights*: a number of 2 bytes takes part in one multiply-add, 2 FLOPs, for each token of the pass. So one token gives 1 FLOP per byte, $n$ tokens give $n$.
+2. *Cache*: a number of 2 bytes meets the $H/H_{kv}$ query heads that share it, one multiply-add each. So a decode step gives $H/H_{kv}$ FLOPs per byte.
+3. Prefill has $n$ in the thousands, above 295: it is bound by FLOPs. Decode has 1 and $H/H_{kv}$, far below: it is bound by bytes, those of the weights and those of the cache.
 
-## 9.9 Look inside
-
-**The sink.** A softmax must hand out 1, also when a head has nothing to say. Trained models learn a place to put it: a token that
-most queries like and whose value adds nearly nothing (Gu et al., 2024). Such a token gets almost all the weight, adds nothing, and must not be evicted:
+Now count a real configuration: Llama 3 8B has 32 layers, 32 heads of width 128, 8 key heads, and 7.5 billion weights that are multiplied.
 """
 
 # %%
-scores, value = torch.tensor([8.0, 1.0, 1.0, 1.0, 1.0]), normal(5, 8)
-value[0] = 0.0  # the sink
-weights = scores.softmax(0)
-output, evicted = weights @ value, scores[1:].softmax(0) @ value[1:]
-growth = (evicted.norm() / output.norm()).item()
+bet(
+    "C09.18",
+    "One sequence of 4,096 tokens: what share of an H100's FLOP/s can decode use?",
+    ["about 0.3 %", "about 3 %", "about 30 %", "about 90 %"],
+)
+
+
+# %%
+def step(tokens, before, batch=1, kv_heads=8):
+    """FLOPs, bytes of weights, bytes of cache; `tokens` new ones after `before`."""
+    pairs = tokens * (before + tokens / 2)  # a token reads what came before it
+    flops = batch * (2 * 7.5e9 * tokens + 4 * 32 * 4096 * pairs)
+    cache = batch * 2 * 32 * kv_heads * 128 * 2 * (before + tokens)
+    return flops, 2 * 7.5e9, cache
+
+
+PASSES = {"prefill of 4,096": step(4096, 0), "decode": step(1, 4096)}
+PASSES["decode, batch 64"] = step(1, 4096, batch=64)
+PASSES["the same, 32 key heads"] = step(1, 4096, batch=64, kv_heads=32)
+
+# %% tags=["reveal"]
+print(f"{'':24s}GFLOP   GB weights   GB cache   FLOPs per byte   ms FLOPs   ms bytes")
+for name, (flops, weights, cache) in PASSES.items():
+    ms = 1e3 * flops / 989e12, 1e3 * (weights + cache) / 3.35e12
+    row = (flops / 1e9, weights / 1e9, cache / 1e9, flops / (weights + cache), *ms)
+    print(
+        f"{name:22s}" + "{:7,.0f}{:13.1f}{:11.1f}{:17,.1f}{:11.2f}{:11.2f}".format(*row)
+    )
+
+# %% tags=["claim", "reveal"]
+from transformers import DynamicCache, LlamaForCausalLM
+
+llama3 = LlamaConfig(
+    hidden_size=4096,
+    intermediate_size=14336,
+    num_hidden_layers=32,
+    num_attention_heads=32,
+    num_key_value_heads=8,
+    vocab_size=128_256,
+)
+with torch.device("meta"), torch.no_grad():  # shapes only: no memory, no arithmetic
+    llama = LlamaForCausalLM(llama3).bfloat16()
+    kept = DynamicCache()
+    for layer in range(32):
+        past = torch.empty(1, 8, 4096, 128, dtype=torch.bfloat16)
+        kept.update(past, past.clone(), layer)
+    bytes_kept = sum(
+        each.numel() * each.element_size()
+        for layer in kept.layers
+        for each in (layer.keys, layer.values)
+    )
+    with FlopCounterMode(display=False) as counter:
+        llama(torch.zeros(1, 1, dtype=torch.int64), past_key_values=kept)
+multiplied = sum(p.numel() for p in llama.parameters())
+multiplied -= llama.model.embed_tokens.weight.numel()  # a table, only looked up
+flops, weight_bytes, cache_bytes = PASSES["decode"]
+by_torch = counter.get_total_flops()
+intensity = {name: f / (w + c) for name, (f, w, c) in PASSES.items()}
 claim(
-    "C09.5",
-    "A token can hold over 0.99 of the weight and add exactly 0; evict it, and the output grows over 100-fold",
-    weights[0] > 0.99 and (weights[0] * value[0]).abs().max() == 0 and growth > 100,
-    measured=f"weight {weights[0]:.4f}, growth {growth:.0f}-fold",
+    "C09.18",
+    "Llama 3 8B at 4,096 tokens: decode does under 2 FLOPs per byte it reads, an H100 needs 295, so it uses under 1 % of its "
+    "arithmetic; prefill does over 3,000. FLOPs, weights and cache as transformers' model has them",
+    intensity["decode"] < 2
+    and intensity["decode"] / 295 < 0.01
+    and intensity["prefill of 4,096"] > 3000
+    and abs(by_torch / flops - 1) < 0.02
+    and abs(2 * multiplied / weight_bytes - 1) < 0.01
+    and abs(bytes_kept / cache_bytes - 1) < 0.01,
+    measured=f"{intensity['decode']:.2f} and {intensity['prefill of 4,096']:,.0f}; torch counts {by_torch / 1e9:.1f} GFLOP, "
+    f"{multiplied / 1e9:.2f} billion weights",
+    answer="about 0.3 %",
+)
+in_batch = {name: c / (w + c) for name, (_, w, c) in PASSES.items()}
+claim(
+    "C09.18b",
+    "With 64 sequences at once the cache is most of the bytes of a decode step; with a key head for each head it is over 8 times the weights",
+    in_batch["decode"] < 0.05
+    and in_batch["decode, batch 64"] > 0.65
+    and in_batch["the same, 32 key heads"] > 8 / 9,
+    measured=", ".join(f"{name} {share:.0%}" for name, share in in_batch.items()),
 )
 
 # %% [markdown]
 r"""
-That is why a plain sliding window over the cache fails on many language models, and why keeping the first few tokens repairs it (Xiao et al., 2023;
-`masks.sink_mask`). Vision-language models have sinks among their *patches* too, mostly in the background, and masking those hardly hurts (Kang et
-al., 2025), presumably because the first token still takes the rest. So look before you prune by attention weight, and before you explain by it.
+A decode step of one sequence waits for 15 GB of weights, and the arithmetic is done long before. A larger batch shares the weights, so their intensity grows with the batch. The cache is not shared: each sequence has its own, and its intensity stays $H/H_{kv}$, whatever the batch. That is why
+GQA, MQA and MLA exist: they divide the bytes that no batch can share. (The last row has a cache larger than an 80 GB card. Times are floors, from the card's data sheet: no kernel reaches them.)
 
-**Weight and effect in the trained models.** For every patch, the weight that `<bos>` gives it in layer 2, and how much the answer's
-probabilities move when that one edge is cut. Do they rank the patches alike? Kendall's τ says: 1 is the same order, 0 none. A rival of
-the weight alone is the length of what is added, $a_s \lVert W_o v_s \rVert$ for the weight $a_s$ of patch $s$ (Kobayashi et al., 2020).
+- **FlashAttention** does the same products, exactly, block by block; it saves bytes and memory, not FLOPs (9.10).
+- **Mixed precision**: matrix products in bfloat16, softmax in float32. float16 overflows at 65,504: scale the query *before* the
+  product, never use -1e9.
+- **Memory in training**: micro-batches and accumulation leave attention as it is, since no example sees another. A packed batch needs
+  a mask per document, or examples read each other.
+- **Several GPUs**: heads are independent, so tensor parallelism gives each device some heads (key heads are copied where they are fewer than devices). Past that, context
+  parallelism splits the *sequence* and passes keys and values around a ring (*Ring Attention*, Liu et al., 2023), which changes no result.
+- **Linear attention** replaces $\exp(q^\top k)$ by $\phi(q)^\top\phi(k)$; then $\phi(Q)\,(\phi(K)^\top V)$ is summed once, linear in $n$, with a state of
+  fixed size. It cannot look as sharply as softmax, and hybrids keep a few full layers.
+"""
+
+# %% [markdown]
+r"""
+## 9.10 Going deeper
+
+Each part stands alone; none is needed for the 60-second answer.
+
+**A sink, grown.** A softmax must hand out 1, also when a head has nothing to read. Where does the share go? Take the smallest model that can show it, after Guo et al. (2024). A text begins with `<bos>` and has 16 letters. After a *trigger* (four of the letters) comes the letter before the trigger once more: only a
+look back can tell. After any other letter the next one depends on that letter alone: there is nothing to look back for.
 """
 
 
 # %%
+keep_order = torch.eye(16).roll(1, dims=1)  # a chain: after letter n comes n + 1
+texts = sink.trigger_texts(3, keep_order, triggers=4, seed=2)
+for text in texts[:, 1:20].tolist():
+    print("<bos>", " ".join("abcdefghijklmnop"[letter] for letter in text))
+
+# %% [markdown]
+r"""
+Here the chain is the alphabet, to see the rule: *a* to *d* are triggers. The models below get a random chain each, and the model is one causal head with a small MLP ([`sink.py`](../course_lib/training/sink.py), 20 lines). What it reads is to be seen in one matrix of weights. As a control, three more models get texts in which *every* letter is a trigger: there is always something to read.
+"""
+
+# %%
+bet(
+    "C09.5",
+    "Where does most weight go when there is nothing to read?",
+    ["evenly to all", "to the last two letters", "to <bos>"],
+)
+readers = [sink.train_reader(seed) for seed in range(5)]
+busy = [sink.train_reader(seed, triggers=16) for seed in range(3)]
+
+# %% tags=["claim", "reveal"]
+LATE = torch.arange(24) >= 8  # far enough for an even share to be small
+EVICTED = masks.causal_mask(24)
+EVICTED[1:, 0] = False  # nobody but <bos> itself reads <bos>
+
+
+def emptied(model, texts):
+    """Surprise with the value of <bos> set to 0, all weights as they are."""
+    hook = model.attention.value.register_forward_hook(
+        lambda module, given, value: value.index_fill(1, torch.tensor([0]), 0.0)
+    )
+    result = sink.surprise(model, texts)
+    hook.remove()
+    return result
+
+
+found = []
+for model, texts in readers:
+    ids = texts[:, :-1]
+    _, weights = model(ids)
+    idle, trigger = ((ids >= 4) & LATE), ((ids < 4) & LATE)
+    lengths, base = model.lengths(ids), sink.surprise(model, texts)
+    found.append(
+        {
+            "idle": weights[..., 0][idle].mean().item(),
+            "trigger": weights[..., 0][trigger].mean().item(),
+            "before": weights.diagonal(-1, 1, 2)[trigger[:, 1:]].mean().item(),
+            "length": (lengths[:, 0].mean() / lengths[:, 1:].mean()).item(),
+            "evicted": (sink.surprise(model, texts, EVICTED) - base)[idle]
+            .mean()
+            .item(),
+            "emptied": (emptied(model, texts) - base)[idle].mean().item(),
+        }
+    )
+chance = (1 / torch.arange(1, 25))[LATE].mean().item()
+all_busy = []
+for model, texts in busy:
+    all_busy.append(model(texts[:, :-1])[1][..., 0][:, LATE].mean().item())
+rows = {
+    "nothing to read": [each["idle"] for each in found],
+    "after a trigger": [each["trigger"] for each in found],
+    "model with triggers only": all_busy,
+}
+fig, _ = dot_plot(
+    {"": rows},
+    xlabel="weight on <bos>, one mark per seed (dotted: even over all)",
+    chance=chance,
+)
+show(
+    fig,
+    "With nothing to read bos gets many times an even share, after a trigger none, with triggers only none.",
+)
+
+
+def span(name, digits=2):
+    values = [each[name] for each in found]
+    return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
+
+
+claim(
+    "C09.5",
+    "A sink forms where a head has nothing to read: <bos> gets over 3 times an even share then, hardly any after a trigger and in a model "
+    "that has always something to read; what it adds is under half as long as another token's (5 and 3 seeds)",
+    min(each["idle"] for each in found) > 3 * chance
+    and max(each["trigger"] for each in found) < 0.02
+    and max(all_busy) < 0.02
+    and max(each["length"] for each in found) < 0.5,
+    measured=f"weight {span('idle')}, even {chance:.3f}, after a trigger {span('trigger', 3)}, always busy {max(all_busy):.3f} "
+    f"at most; length {span('length')} of another's",
+    answer="to <bos>",
+)
+claim(
+    "C09.5c",
+    "Evict <bos>, and predictions where nothing is to be read get worse, over 5 times as much as if only its value is emptied: "
+    "its share matters, its content hardly (5 seeds)",
+    all(each["evicted"] > max(0.02, 5 * each["emptied"]) for each in found),
+    measured=f"nats lost: evicted {span('evicted')}, value emptied {span('emptied', 3)}",
+)
+
+# %% [markdown]
+r"""
+The head needs a place for its share that changes nothing, and `<bos>` is seen by everyone. The same weights that shine on a map add little, and an empty value would do nearly as well. But take the *place* away, and the share goes to tokens that do add something.
+
+That is why a plain sliding window over the cache breaks many language models, and why keeping the first few tokens repairs it (Xiao et al., 2023;
+`masks.sink_mask`). Vision-language models have sinks among their *patches* too, mostly in the background, and masking those hardly hurts (Kang et
+al., 2025), presumably because the first token still takes the rest. So look before you prune by attention weight, and before you explain by it.
+
+**Weight and effect in the trained models.** Back to words and patches. For every patch: the weight that `<bos>` gives it in layer 2, and how much the answer's
+probabilities move when that one edge is cut. Do they rank the patches alike? Kendall's τ says: 1 is the same order, 0 is chance. A rival of
+the weight alone is the length of what is added, $a_s \lVert W_o v_s \rVert$ for the weight $a_s$ of patch $s$ (Kobayashi et al., 2020).
+"""
+
+
+# %% tags=["claim"]
+from scipy.stats import kendalltau
+
+
 def cut_effects(model, questions=100):
-    """How far the probabilities move when <bos> may not read patch p in layer 2: (questions, 16)."""
+    """How far the probabilities move when <bos> may not read patch p: (questions, 16)."""
     before = run_with(model, [free, free])[:questions].softmax(dim=1)
-    after = [run_with(model, [free, cut(BOS, slice(8 + p, 9 + p))])[:questions].softmax(dim=1) for p in range(16)]
-    return torch.stack([(each - before).abs().sum(dim=1) for each in after], dim=1)
+    moves = []
+    for patch in range(8, 24):
+        after = run_with(model, [free, cut(BOS, patch)])[:questions].softmax(dim=1)
+        moves.append((after - before).abs().sum(dim=1))
+    return torch.stack(moves, dim=1)
 
 
 def added(model, weights):
     """Weight times length of W_o v, summed over heads: what <bos> adds from each patch in layer 2."""
     layer, kept = model.blocks[1].attention, []
-    hook = layer.value.register_forward_hook(lambda module, given, value: kept.append(value))
+    hook = layer.value.register_forward_hook(
+        lambda module, given, value: kept.append(value)
+    )
     model(test.images, test.ids)
     hook.remove()
-    value = attention.split_heads(kept[0], 4)[:, :, 8:]  # (questions, heads, patches, features)
-    lengths = torch.einsum("bhpe,dhe->bhpd", value, layer.out.weight.unflatten(1, (4, -1))).norm(dim=-1)
+    value = attention.split_heads(kept[0], 4)[:, :, 8:]  # (B, heads, patches, features)
+    out = layer.out.weight.unflatten(1, (4, -1))
+    lengths = torch.einsum("bhpe,dhe->bhpd", value, out).norm(dim=-1)
     return (weights[:, :, 0, 8:] * lengths).sum(dim=1)
 
 
 taus = {"weight": [], "weight times length": []}
 for model, layers in zip(models, maps, strict=True):
     effects = cut_effects(model)
-    for each, rank in zip(taus.values(), (layers[1].mean(dim=1)[:, 0, 8:], added(model, layers[1])), strict=True):
-        pairs = [kendalltau(one, effect).statistic for one, effect in zip(rank, effects, strict=False)]
+    ranks = layers[1].mean(dim=1)[:, 0, 8:], added(model, layers[1])
+    for each, rank in zip(taus.values(), ranks, strict=True):
+        pairs = [
+            kendalltau(one, effect).statistic
+            for one, effect in zip(rank, effects, strict=False)
+        ]
         each.append(sum(pairs) / len(pairs))
+fig, _ = dot_plot(
+    {"": taus}, xlabel="mean Kendall's τ with the effect of a cut, one mark per seed"
+)
+show(fig, "Both stand between 0.4 and 0.9: better than chance, short of agreement.")
 claim(
     "C09.5b",
     "In the layer that the answer is read from, weight and effect rank the patches alike only in part, weight times length too "
     "(3 seeds)",
     all(0.4 < tau < 0.9 for each in taus.values() for tau in each),
     measured="mean Kendall's τ: "
-    + "; ".join(f"{name} {', '.join(f'{tau:.2f}' for tau in each)}" for name, each in taus.items()),
+    + "; ".join(
+        f"{name} {', '.join(f'{tau:.2f}' for tau in each)}"
+        for name, each in taus.items()
+    ),
 )
 
 # %% [markdown]
 r"""
-So the weight is a fair hint here, where its reader is the answer token of the last layer; the shape word's two thirds in 9.6 were none. The
+So the weight is a fair hint here, where its reader is the answer token of the last layer; the shape word's two thirds in 9.7 were none. The
 length of what is added sees through a sink, and here, among patches, it ranks hardly better. Cutting is the only one of the three that
-asks the model. [Lesson 29](29_explaining.ipynb) makes a protocol of this.
+asks the model. Lesson 29 makes a protocol of this.
 
-## 9.10 Interview
+**Does RoPE prefer near tokens?** RoFormer shows that a bound on the score falls with the distance, and many conclude that RoPE forgets what is far. Two queries, one key: the query equal to the key, and the same query turned by 20 positions, which a linear layer can learn.
+"""
+
+# %%
+speed = positions.rotary_frequencies(64)
+away = torch.arange(128)[:, None]  # how far the key stands back
+alike = (away * speed).cos().mean(dim=1)  # query = key = ones
+aimed = ((away - 20) * speed).cos().mean(dim=1)  # the query turned by 20
+print("highest at distance", alike.argmax().item(), "and", aimed.argmax().item())
+
+# %% tags=["claim"]
+fig, ax = plt.subplots(figsize=(5.6, 2.6), layout="constrained")
+ax.plot(alike, label="query = key")
+ax.plot(aimed, "--", label="query turned by 20 positions")
+ax.set(xlabel="distance", ylabel="score, share of the largest")
+ax.legend()
+show(fig, "One curve falls from distance 0, unevenly; the other one peaks at 20.")
+key, back = torch.ones(1, 64), torch.arange(128)
+scores = []
+for start in (0, 20):  # the library's rotation, not the formula
+    asked = positions.rotate(key, positions.rotary_angles(torch.tensor([-start]), 64))
+    at = [
+        positions.rotate(x, positions.rotary_angles(torch.tensor([p]), 64))
+        for x, p in ((asked, 200), *((key, 200 - d) for d in back.tolist()))
+    ]
+    scores.append(torch.stack([(at[0] @ k.T).squeeze() for k in at[1:]]) / 64)
+claim(
+    "C09.20",
+    "With query and key alike a RoPE score is highest at distance 0 and lower on average beyond 64; the query turned by 20 "
+    "positions peaks at exactly 20: what is fixed is a bound, not a preference",
+    torch.allclose(scores[0], alike, atol=1e-4)
+    and torch.allclose(scores[1], aimed, atol=1e-4)
+    and scores[0].argmax() == 0
+    and scores[1].argmax() == 20
+    and scores[0][64:].mean() < 0.5,
+    measured=f"mean beyond 64: {scores[0][64:].mean():.2f} of the largest",
+)
+
+# %% [markdown]
+r"""
+So RoPE fixes no preference: queries and keys decide where a pair of them peaks. ALiBi does fix one, a slope times the distance taken off each score.
+
+**FlashAttention by hand.** The formed scores of 9.9 are written to memory and read again. FlashAttention never forms them: it takes the keys in blocks and keeps three things per query: the largest score so far $m$, the sum $l$ of $e^{s - m}$, and the mix $o$ of the values, not yet divided.
+When a block raises the maximum, what was kept is too large by $e^{m' - m}$; so it is multiplied by $e^{m - m'}$ first.
+"""
+
+# %%
+scores, values = torch.tensor([1.0, 3, 2, 5]), torch.tensor([10.0, 20, 30, 40])
+m, l, o = torch.tensor(-torch.inf), 0.0, 0.0
+for block in (slice(0, 2), slice(2, 4)):
+    largest = torch.maximum(m, scores[block].max())
+    powers = (scores[block] - largest).exp()
+    shrink = (m - largest).exp()  # 0 for the first block
+    l, o = l * shrink + powers.sum(), o * shrink + powers @ values[block]
+    m = largest
+    print(f"m {m:.0f}  l {l:.4f}  o {o:.4f}")
+print(f"o / l {o / l:.4f}  softmax {scores.softmax(0) @ values:.4f}")
+
+# %% tags=["claim"]
+many, v = normal(7, 96, seed=8) * 10, normal(96, 5, seed=9)
+due = many.softmax(-1) @ v
+gaps = []
+for size in (1, 5, 32, 96):
+    blocks = list(zip(many.split(size, dim=1), v.split(size), strict=True))
+    gaps.append((exercise.online_softmax.reference(blocks) - due).abs().max().item())
+halves = zip(many.split(48, dim=1), v.split(48), strict=True)
+averaged = torch.stack([s.softmax(-1) @ w for s, w in halves]).mean(0)
+claim(
+    "C09.19",
+    "Softmax over blocks of 1, 5, 32 or 96 keys with a running maximum and sum is softmax up to rounding; the mean of two blocks' "
+    "softmaxes is not",
+    max(gaps) < 1e-5 and (averaged - due).abs().max() > 0.1,
+    measured=f"largest gap {max(gaps):.0e}; the mean is off by up to {(averaged - due).abs().max():.2f}",
+)
+
+# %% [markdown]
+r"""
+Exact, so it is no approximation, and its memory is linear in $n$. What does it cost? Count products of $n^2E$ multiply-adds. Forward: two. Backward: four, for the gradients of $V$, of the weights, of $Q$ and of $K$. The weights were never kept, so backward *recomputes* the scores: one more. Seven instead of six, a sixth more FLOPs, and it wins
+all the same: on a GPU plain attention waits for bytes, those of the $n \times n$ matrices. (The paper measures 13 % more FLOPs, a ninth of the bytes and less than a fifth of the time; source 8.)
+
+### Exercise 09.5 · online_softmax ●●○ 15 minutes · more
+
+`blocks` is a list of pairs `(scores, values)`, shapes (T, S_b) and (S_b, E); S_b may differ from block to block and is 1 or more. Return softmax over *all* scores of a row, times all values: (T, E). Take one block after the other and never join them: no
+tensor may be larger than the largest of one block or of the result. Scores reach ±10,000, and a masked score is -inf, possibly a whole row of a block, also of the first. A row with no other score than -inf gets zeros.
+"""
+
+
+# %% tags=["exercise"]
+def online_softmax(blocks):
+    """[(scores (T, S_b), values (S_b, E)), ...] -> (T, E)."""
+    raise NotImplementedError
+
+
+check(exercise.online_softmax, online_softmax)
+hint(exercise.online_softmax)
+
+# %% [markdown]
+r"""
+### Exercise 09.6 · decode_step ●●○ 15 minutes · more
+
+One step of generation with grouped queries. `query` is (B, H, 1, E), the new token's `key` and `value` are (B, H_kv, 1, E), H_kv divides H. `cache` is a pair `(keys, values)`, each (B, H_kv, S, E) with S = 0 at the first step. Return
+`(output, cache)`: the output (B, H, 1, E), and the new pair, each (B, H_kv, S + 1, E), the new token last. The token reads all that came before and itself; scores are divided by √E. Neighbouring query heads share a key head: head h reads key head h // (H / H_kv). Do not change the old cache.
+"""
+
+
+# %% tags=["exercise"]
+def decode_step(query, key, value, cache):
+    """Returns (output (B, H, 1, E), (keys, values)), each (B, H_kv, S + 1, E)."""
+    raise NotImplementedError
+
+
+check(exercise.decode_step, decode_step)
+hint(exercise.decode_step)
+
+# %% [markdown]
+r"""
+## 9.11 The 60-second answer
+
+($B$ examples, $H$ heads, $T$ tokens that ask, $S$ that answer, $E$ features per head.)
+"Attention is a weighted read. Tokens that ask give queries, $(B, H, T, E)$; tokens that
+answer give keys and values, $(B, H, S, E)$. Scores are $QK^\top/\sqrt{E}$, forbidden pairs are masked, a softmax over the keys makes
+weights whose rows sum to 1, and weights times values is the answer. Why the root: a dot product of $E$ unit-variance terms has
+variance $E$, so without it the softmax saturates as heads get wider and gradients vanish. Sequence length does not enter, and the
+price is one multiplication per score. Heads split the features, never the sequence, at constant parameters. The
+variants are five choices: self or cross, how many heads, who may read whom, how pairs are scored, soft or hard. The
+bill is linear in length for the projections and quadratic for the scores; a window of $R$ keys makes the scores linear. Prefill is bound by FLOPs; decode by bytes, since one token does about one FLOP per byte
+of weights, and a card needs hundreds. A batch shares the weights but not the cache, so serving pays for the
+cache: a 7 B decoder at a million tokens keeps 512 GiB, 128 with 8 key heads (GQA), 36 with MLA. FlashAttention is exact: more FLOPs, fewer bytes. Order comes from positions: RoPE rotates, so a
+score sees only distances; M-RoPE does so for time, height and width. And a weight says what was read, not what it did: a sink takes most of it and adds little."
+
+## 9.12 Questions
 
 Cover the answers, say yours aloud, compare. Each key point names the claim above that proves it, or a paper.
 """
 
 # %%
+bets("09")
 show_questions("09")
 
 # %% [markdown]
 r"""
-## 9.11 Card
+## 9.13 Card
 
 - **Formula**: $\mathrm{softmax}(QK^\top/\sqrt{E} + \text{mask})\,V$; heads $[\mathrm{head}_1 \cdots \mathrm{head}_H]W_o$; RoPE
   $\langle R_p q, R_{p'} k\rangle = \langle q, R_{p'-p}\, k\rangle$.
 - **Shapes**: Q (B, H, T, E), K and V (B, H_kv, S, E), weights (B, H, T, S), rows sum to 1; D = H · E; M-RoPE ids (3, S).
-- **Cost** per layer, multiply-adds: projections $4nD^2$, products $2n^2D$; cache $2\,n\,H_{kv}E$ numbers; parameters $4D^2$ for any number of heads.
+- **Cost** per layer, multiply-adds: projections $4nD^2$, products $2n^2D$, with the MLP they meet at $n = 6D$; cache $2\,n\,H_{kv}E$ numbers; parameters $4D^2$ for any number of heads. FLOPs per byte:
+  prefill $n$, decode 1 on the weights and $H/H_{kv}$ on the cache, an H100 wants 295.
 - **Use** cross-attention when one side only reads; causal for generation, prefix for images; windows with sinks, GQA or MLA when the
   cache or the length hurts; the fused kernel, after a test of a row with nothing to read on your own device.
-- **Do not** cross-attend onto one vector, mask with -1e9 or after the softmax, split the sequence into heads, mix RoPE pairings, or call a
+- **Do not** cross-attend onto one vector, mask with -1e9 or after the softmax, split the sequence into heads, mix RoPE pairings, evict the first token, or call a
   weight an explanation.
-"""
 
-# %% [markdown]
-r"""
-## 9.12 Sources
+## 9.14 Sources
 
 1. Vaswani et al. (2017), *Attention Is All You Need*, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762): sections 3.2.1 (scale) and 3.2.2 (heads).
    Dehghani et al. (2023), [arXiv:2302.05442](https://arxiv.org/abs/2302.05442): QK-norm in a large vision Transformer.
@@ -1183,26 +1714,28 @@ r"""
 3. Luong, Pham, Manning (2015), *Effective Approaches to Attention-based Neural Machine Translation*, [arXiv:1508.04025](https://arxiv.org/abs/1508.04025): dot product,
    global and local.
 4. Xu et al. (2015), *Show, Attend and Tell*, [arXiv:1502.03044](https://arxiv.org/abs/1502.03044): soft and hard. Our reward is a number per item, theirs a likelihood.
-5. Su et al. (2021), *RoFormer*, [arXiv:2104.09864](https://arxiv.org/abs/2104.09864): RoPE. Press, Smith, Lewis (2021), [arXiv:2108.12409](https://arxiv.org/abs/2108.12409): ALiBi, in
+5. Su et al. (2021), *RoFormer*, [arXiv:2104.09864](https://arxiv.org/abs/2104.09864): RoPE, and the bound in section 3.4.3. Press, Smith, Lewis (2021), [arXiv:2108.12409](https://arxiv.org/abs/2108.12409): ALiBi, in
    `positions.alibi_bias`. Peng et al. (2023), *YaRN*, [arXiv:2309.00071](https://arxiv.org/abs/2309.00071): RoPE and scores for longer contexts.
 6. Wang et al. (2024), *Qwen2-VL*, [arXiv:2409.12191](https://arxiv.org/abs/2409.12191), section 2.1: M-RoPE; sections 16, 24, 24 from its published configuration. Huang et
    al. (2025), [arXiv:2510.23095](https://arxiv.org/abs/2510.23095): interleaved axes, as in Qwen3-VL.
-7. Shazeer (2019), [arXiv:1911.02150](https://arxiv.org/abs/1911.02150): MQA. Ainslie et al. (2023), [arXiv:2305.13245](https://arxiv.org/abs/2305.13245): GQA. DeepSeek-AI (2024), *DeepSeek-V2*,
-   [arXiv:2405.04434](https://arxiv.org/abs/2405.04434): MLA, 512 + 64 numbers.
-8. Dao et al. (2022), *FlashAttention*, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135). Beltagy, Peters, Cohan (2020), *Longformer*, [arXiv:2004.05150](https://arxiv.org/abs/2004.05150): windows.
+7. Shazeer (2019), [arXiv:1911.02150](https://arxiv.org/abs/1911.02150): MQA, and why decoding is bound by memory. Ainslie et al. (2023), [arXiv:2305.13245](https://arxiv.org/abs/2305.13245): GQA. DeepSeek-AI (2024), *DeepSeek-V2*,
+   [arXiv:2405.04434](https://arxiv.org/abs/2405.04434): MLA, 512 + 64 numbers. Llama Team (2024), [arXiv:2407.21783](https://arxiv.org/abs/2407.21783): the configuration of Llama 3 8B.
+   [NVIDIA H100](https://www.nvidia.com/en-us/data-center/h100/): 989 TFLOP/s in bfloat16 without sparsity, 3.35 TB/s (SXM).
+8. Dao et al. (2022), *FlashAttention*, [arXiv:2205.14135](https://arxiv.org/abs/2205.14135): figure 2, GPT-2 medium, 66.6 and 75.2 GFLOPs, 40.3 and 4.4 GB, 41.7 and 7.3 ms. Milakov, Gimelshein (2018), [arXiv:1805.02867](https://arxiv.org/abs/1805.02867): the online softmax.
+   Beltagy, Peters, Cohan (2020), *Longformer*, [arXiv:2004.05150](https://arxiv.org/abs/2004.05150): windows.
    Katharopoulos et al. (2020), [arXiv:2006.16236](https://arxiv.org/abs/2006.16236): linear attention. Liu, Zaharia, Abbeel (2023), *Ring Attention*, [arXiv:2310.01889](https://arxiv.org/abs/2310.01889).
 9. Xiao et al. (2023), *Efficient Streaming Language Models with Attention Sinks*, [arXiv:2309.17453](https://arxiv.org/abs/2309.17453). Gu et al. (2024), *When
-   Attention Sink Emerges in Language Models*, [arXiv:2410.10781](https://arxiv.org/abs/2410.10781). Kang et al. (2025), *See What You Are Told*, [arXiv:2503.03321](https://arxiv.org/abs/2503.03321): sinks
-   among patches.
+   Attention Sink Emerges in Language Models*, [arXiv:2410.10781](https://arxiv.org/abs/2410.10781). Guo et al. (2024), *Active-Dormant Attention Heads*, [arXiv:2410.13835](https://arxiv.org/abs/2410.13835): the task with
+   triggers; ours has fewer letters and a drawn chain. Kang et al. (2025), *See What You Are Told*, [arXiv:2503.03321](https://arxiv.org/abs/2503.03321): sinks among patches.
 10. Zhang et al. (2024), *Cross-modal Information Flow in Multimodal Large Language Models*, [arXiv:2411.18620](https://arxiv.org/abs/2411.18620): attention knockout. We cut
     edges of a model of two layers.
 11. Jain, Wallace (2019), [arXiv:1902.10186](https://arxiv.org/abs/1902.10186); Wiegreffe, Pinter (2019), [arXiv:1908.04626](https://arxiv.org/abs/1908.04626); Kobayashi et al. (2020), [arXiv:2004.10102](https://arxiv.org/abs/2004.10102): what
     attention weights explain.
 12. Liu et al. (2023), *Lost in the Middle*, [arXiv:2307.03172](https://arxiv.org/abs/2307.03172).
-13. Code compared with: PyTorch's `scaled_dot_product_attention` and `MultiheadAttention`; `CLIPAttention`, `LlamaAttention`,
+13. Code compared with: PyTorch's `scaled_dot_product_attention` and `MultiheadAttention`; `CLIPAttention`, `LlamaAttention`, `LlamaForCausalLM`,
     `Qwen2VLAttention` of transformers.
 
-## 9.13 Worked solutions
+## 9.15 Worked solutions
 """
 
 
@@ -1212,7 +1745,8 @@ def sdpa(query, key, value, mask=None):
     if mask is None:
         weights = scores.softmax(dim=-1)
     else:
-        weights = scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1) * mask
+        lowest = torch.finfo(scores.dtype).min
+        weights = scores.masked_fill(~mask, lowest).softmax(dim=-1) * mask
     return weights @ value, weights
 
 
@@ -1236,7 +1770,8 @@ def rope(x, positions, base=10_000.0):
     frequencies = base ** (-torch.arange(0, x.shape[-1], 2) / x.shape[-1])  # (E/2,)
     angles = positions[:, None] * frequencies  # (S, E/2)
     a, b = x[..., 0::2], x[..., 1::2]
-    turned = torch.stack([a * angles.cos() - b * angles.sin(), a * angles.sin() + b * angles.cos()], dim=-1)
+    cos, sin = angles.cos(), angles.sin()
+    turned = torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1)
     return turned.flatten(start_dim=-2)
 
 
@@ -1251,7 +1786,8 @@ def mrope_ids(segments):
             ids = torch.arange(size).repeat(3, 1)
         else:
             height, width = size
-            row, column = torch.arange(height).repeat_interleave(width), torch.arange(width).repeat(height)
+            row = torch.arange(height).repeat_interleave(width)
+            column = torch.arange(width).repeat(height)
             ids = torch.stack([torch.zeros_like(row), row, column])
         parts.append(start + ids)
         start = int(parts[-1].max()) + 1
@@ -1260,7 +1796,37 @@ def mrope_ids(segments):
 
 check(exercise.mrope_ids, mrope_ids, solution=True)
 
+
+# %% tags=["solution"]
+def online_softmax(blocks):
+    largest, total, mix = -torch.inf, 0.0, 0.0
+    for scores, values in blocks:
+        new = scores.amax(dim=1, keepdim=True).clamp(min=largest)
+        safe = new.masked_fill(new == -torch.inf, 0.0)  # nothing to read yet
+        powers, shrink = (scores - safe).exp(), (largest - safe).exp()
+        total = total * shrink + powers.sum(dim=1, keepdim=True)
+        mix = mix * shrink + powers @ values
+        largest = new
+    return torch.where(total > 0, mix / total, 0.0)
+
+
+check(exercise.online_softmax, online_softmax, solution=True)
+
+
+# %% tags=["solution"]
+def decode_step(query, key, value, cache):
+    keys, values = (
+        torch.cat([old, new], dim=2)
+        for old, new in zip(cache, (key, value), strict=True)
+    )
+    grouped = query.unflatten(1, (keys.shape[1], -1)).squeeze(3)  # (B, H_kv, H/H_kv, E)
+    weights = (grouped @ keys.mT / query.shape[-1] ** 0.5).softmax(dim=-1)
+    return (weights @ values).flatten(1, 2).unsqueeze(2), (keys, values)
+
+
+check(exercise.decode_step, decode_step, solution=True)
+
 # %% [markdown]
 r"""
-*Lessons:* [start page](00_start_here.ipynb) · previous: 08 · Dynamic fusion and missing modalities (planned), before it [07 · Fusing modalities](07_fusing_modalities.ipynb) · next: 10 · Cross-modal interaction and connectors (planned), then [12 · Task losses and class imbalance](12_task_losses.ipynb)
+*Lessons:*
 """
