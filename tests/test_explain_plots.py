@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from course_lib.explain.plots import show_heat, show_mel, show_pair, show_words, spread_patches
-from course_lib.explain.plots_attention import draw_view, show_heads, show_patch_words
+from course_lib.explain.plots_attention import draw_view, show_heads, show_patch_words, show_read_patches
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +85,15 @@ def test_words_against_patches_with_a_line_after_each_row_of_the_grid():
     fig, ax = show_patch_words(weights, ["is", "there", "?"])
     np.testing.assert_allclose(ax.get_images()[0].get_array(), weights)
     assert [line.get_xdata()[0] for line in ax.get_lines()] == [2.5, 5.5]
+
+
+def test_an_image_is_cut_into_the_patches_that_the_words_read():
+    image, weights = torch.rand(3, 12, 12), torch.rand(2, 9)
+    _, (left, right) = show_read_patches(image, weights, ["is", "?"])
+    np.testing.assert_allclose(left.get_images()[0].get_array(), image.permute(1, 2, 0))
+    assert [line.get_ydata()[0] for line in left.get_lines()[::2]] == [3.5, 7.5]
+    np.testing.assert_allclose(right.get_images()[0].get_array(), weights)
+    assert left.get_title() == "patches 0 to 8"
 
 
 def test_patches_are_spread_row_by_row():
