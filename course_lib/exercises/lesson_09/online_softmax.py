@@ -86,7 +86,7 @@ def online_survives_large_scores(online_softmax):
         blocks = [_of_rows([[score, score - 1]], [number, 0]) for number, score in enumerate(scores, start=1)]
         got = online_softmax(blocks)
         assert torch.isfinite(got).all(), (
-            "scores of 10,000 are not finite after exp: subtract the largest score so far, not that of one block later"
+            "exp of 10,000 is infinite: subtract the largest score so far before you take it"
         )
         assert close(got, _whole(blocks)), f"blocks whose scores are near {scores} come out wrong: is m the maximum?"
 
@@ -212,8 +212,8 @@ online_softmax = Exercise(
         "the old sum was not shrunk": lambda blocks: _left_behind(blocks, total=False),
         "neither o nor l was shrunk": lambda blocks: _left_behind(blocks, mix=False, total=False),
         "blocks of (1, 5, 2) keys": lambda blocks: by_blocks([(s[:, :4], v[:4]) for s, v in blocks]),
-        "scores of 10,000 are not finite": _overflowing,
-        "NaN when all scores of a first block": lambda blocks: by_blocks(blocks, safe=False),
+        "exp of 10,000 is infinite": _overflowing,
+        "NaN when all scores of a first block": lambda blocks: by_blocks(blocks, safe=False, empty=False),
         "a row with no score but -inf is 0 / 0": lambda blocks: by_blocks(blocks, empty=False),
         "never join them": _joined,
     },
