@@ -56,6 +56,10 @@ def decode_reads_itself(decode_step):
     query, key, value, cache = _step()
     output, _ = decode_step(query, key, value, cache)
     assert not close(output, _attend(query, *cache)), "the token does not read itself: join first, then attend"
+    first = value.new_zeros(output.shape) + cache[1][:, :, :1].repeat_interleave(3, dim=1)
+    assert not close(output, first), (
+        "only the first token is read: a kernel's is_causal counts from the first key; no mask"
+    )
 
 
 def decode_shares_neighbouring_heads(decode_step):
@@ -80,6 +84,8 @@ def decode_scales_and_mixes(decode_step):
     }
     for advice, scale in mistakes.items():
         assert not close(output, _attend(query, *kept, scale=scale)), advice
+    flat = kept[1].to(query.dtype).sum(dim=2, keepdim=True).repeat_interleave(3, dim=1)
+    assert not close(output, flat), "every token got weight 1: the softmax runs over the tokens read, the last axis"
     assert close(output, _attend(query, *kept)), (
         "output is softmax(query · keys / √E) times values, over all S + 1 tokens"
     )
@@ -174,6 +180,14 @@ decode_step = Exercise(
             )
         ),
         "does not read itself": _with(read=lambda kept, cache: cache),
+        "only the first token is read": lambda query, *new_and_cache: (
+            F.scaled_dot_product_attention(query, *_joined(query, *new_and_cache), is_causal=True, enable_gqa=True),
+            _joined(query, *new_and_cache),
+        ),
+        "every token got weight 1": lambda query, *new_and_cache: (
+            _joined(query, *new_and_cache)[1].sum(dim=2, keepdim=True).repeat_interleave(3, dim=1),
+            _joined(query, *new_and_cache),
+        ),
         "repeat_interleave, not repeat": _with(sharing=lambda each, times: each.repeat(1, times, 1, 1)),
         "all query heads read key head 0": _with(
             sharing=lambda each, times: each[:, :1].expand(-1, each.shape[1] * times, -1, -1)

@@ -89,6 +89,10 @@ def online_survives_large_scores(online_softmax):
             "exp of 10,000 is infinite: subtract the largest score so far before you take it"
         )
         assert close(got, _whole(blocks)), f"blocks whose scores are near {scores} come out wrong: is m the maximum?"
+    apart = [_of_rows([[1e4, 9999], [-1e4, -9998]], [5, 7]), _of_rows([[9998], [-9999]], [1])]
+    assert close(online_softmax(apart), _whole(apart)), (
+        "a row of low scores vanished beside a row of high ones: every row has its own maximum"
+    )
 
 
 def online_skips_masked_scores(online_softmax):
@@ -172,6 +176,12 @@ def _by_rows(blocks):
     return torch.stack([state.o / state.l if state.m > -INF else state.o for state in states]).to(blocks[0][1].dtype)
 
 
+def _one_maximum(blocks):
+    largest = max(scores.max() for scores, _ in blocks)
+    total = sum((scores - largest).exp().sum(dim=1, keepdim=True) for scores, _ in blocks)
+    return sum((scores - largest).exp() @ values for scores, values in blocks) / total.clamp(min=1e-300)
+
+
 def _joined(blocks):
     return _whole(blocks)
 
@@ -213,6 +223,7 @@ online_softmax = Exercise(
         "neither o nor l was shrunk": lambda blocks: _left_behind(blocks, mix=False, total=False),
         "blocks of (1, 5, 2) keys": lambda blocks: by_blocks([(s[:, :4], v[:4]) for s, v in blocks]),
         "exp of 10,000 is infinite": _overflowing,
+        "every row has its own maximum": _one_maximum,
         "NaN when all scores of a first block": lambda blocks: by_blocks(blocks, safe=False, empty=False),
         "a row with no score but -inf is 0 / 0": lambda blocks: by_blocks(blocks, empty=False),
         "never join them": _joined,
