@@ -1381,14 +1381,14 @@ look back can tell. After any other letter the next one depends on that letter a
 
 
 # %%
-keep_order = torch.eye(16).roll(1, dims=1)  # a chain: after letter n comes n + 1
-texts = sink.trigger_texts(3, keep_order, triggers=4, seed=2)
-for text in texts[:, 1:20].tolist():
-    print("<bos>", " ".join("abcdefghijklmnop"[letter] for letter in text))
+chain = (3 * normal(16, 16)).softmax(dim=1)  # row: this letter, column: the next
+texts = sink.trigger_texts(3, chain, triggers=4, seed=2)
+for text in texts[:, 1:].tolist():
+    print("<bos>", " ".join("ABCDefghijklmnop"[letter] for letter in text))
 
 # %% [markdown]
 r"""
-Here the chain is the alphabet, to see the rule: *a* to *d* are triggers. The models below get a random chain each, and the model is one causal head with a small MLP ([`sink.py`](../course_lib/training/sink.py)). As a control, three more models get texts in which *every* letter is a trigger: there is always something to read.
+*A* to *D* are triggers: after each comes the letter that stands before it. The models below get a random chain each, and a model is one causal head with a small MLP ([`sink.py`](../course_lib/training/sink.py)). As a control, three more models get texts in which *every* letter is a trigger: there is always something to read.
 """
 
 # %%
