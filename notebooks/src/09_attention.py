@@ -1238,13 +1238,13 @@ every pair (a causal kernel skips half). *Formed*: the score matrices of one lay
 # %%
 KEPT = {"MHA": 2 * 32 * 128, "GQA": 2 * 8 * 128, "MLA": 576}  # per token and layer
 print(("{:>9s}" * 7).format("tokens", "linear", "products", "formed", *KEPT))
+print(("{:>9s}" * 7).format("", "TFLOP", "TFLOP", *["GiB"] * 4))
 for n in (640, 4096, 32_768, 131_072, 1_048_576):
     cost = attention.attention_cost(n, n, 4096, 32)
     tflop = 2 * 7e9 * n / 1e12, 2 * 32 * cost.products / 1e12
     caches = [32 * n * kept * 2 / 2**30 for kept in KEPT.values()]
     row = (*tflop, cost.scores * 2 / 2**30, *caches)
     print(f"{n:9,}" + ("{:9,.1f}" * 6).format(*row))
-print(" " * 9 + "    TFLOP    TFLOP      GiB      GiB      GiB      GiB")
 
 # %% tags=["claim"]
 claim(
