@@ -4,11 +4,11 @@ r"""
 
 You will be able to write attention with its shapes, say what each part is for, and show the cell that proves it.
 
-*80 minutes · needs no other lesson · under 60 s of CPU*
+*85 minutes and 30 more · needs no other lesson · under 60 s of CPU*
 
-*15 minutes:*
+*15 minutes:* [The 60-second answer](#9.11-The-60-second-answer) · [Wrong answers people give](#9.8-Wrong-answers-people-give) · [Card](#9.13-Card)
 
-*Lessons:*
+*Lessons:* [start page](00_start_here.ipynb) · previous: 08 · Dynamic fusion and missing modalities (planned), before it [07 · Fusing modalities](07_fusing_modalities.ipynb) · next: 10 · Cross-modal interaction and connectors (planned), then [12 · Task losses and class imbalance](12_task_losses.ipynb)
 """
 
 # %% [markdown]
@@ -858,7 +858,7 @@ So "long text makes gradients vanish" is about recurrent networks. (Gates and ca
 long.) A Transformer on long text pays in scores, memory and positions it never saw in training, and many use the middle of their
 context least (*Lost in the Middle*, Liu et al., 2023).
 
-**Words and patches.** Now a trained model. The small Transformer of lesson 29 reads eight words and sixteen patches in one sequence
+**Words and patches.** Now a trained model. The small Transformer of [lesson 29](29_explaining.ipynb) reads eight words and sixteen patches in one sequence
 and answers "what colour is the ring?" from its first token, `<bos>`. Three checkpoints are in the repository. In one sequence, *self*-attention
 has four blocks, and the block *words read patches* does the work of cross-attention, in one softmax with the words.
 """
@@ -1563,7 +1563,7 @@ claim(
 r"""
 So the weight is a fair hint here, where its reader is the answer token of the last layer; the shape word's two thirds in 9.7 were none. The
 length of what is added sees through a sink, and here, among patches, it ranks hardly better. Cutting is the only one of the three that
-asks the model. Lesson 29 makes a protocol of this.
+asks the model. [Lesson 29](29_explaining.ipynb) makes a protocol of this.
 
 **Does RoPE prefer near tokens?** RoFormer shows that a bound on the score falls with the distance, and many conclude that RoPE forgets what is far. Two queries, one key: the query equal to the key, and the same query turned by 20 positions, which a linear layer can learn.
 """
@@ -1840,5 +1840,5 @@ check(exercise.decode_step, decode_step, solution=True)
 
 # %% [markdown]
 r"""
-*Lessons:*
+*Lessons:* [start page](00_start_here.ipynb) · previous: 08 · Dynamic fusion and missing modalities (planned), before it [07 · Fusing modalities](07_fusing_modalities.ipynb) · next: 10 · Cross-modal interaction and connectors (planned), then [12 · Task losses and class imbalance](12_task_losses.ipynb)
 """
