@@ -33,7 +33,7 @@ def rehearsed(explore: Callable[..., None]) -> Callable[..., None]:
     def show_and_try(draw: Callable, *, alt: str, **controls: Any) -> None:
         explore(draw, alt=alt, **controls)
         before = _random_states()
-        view, static = _live(explore, draw, alt, controls)
+        view, static = live(explore, draw, alt, controls)
         assert PICTURE.search(static["html"]) and static["text"] == alt, "the static form has no picture with its words"
         for control in view.children[: len(controls)]:
             _try(view, control)
@@ -42,7 +42,7 @@ def rehearsed(explore: Callable[..., None]) -> Callable[..., None]:
     return show_and_try
 
 
-def _live(explore: Callable, draw: Callable, alt: str, controls: dict[str, Any]) -> tuple[widgets.VBox, dict[str, Any]]:
+def live(explore: Callable, draw: Callable, alt: str, controls: dict[str, Any]) -> tuple[widgets.VBox, dict[str, Any]]:
     """The view that a learner gets, and its static form."""
     with _environment_without("COURSE_STATIC"), mock.patch("course_lib.lesson.explore.publish") as publish:
         explore(draw, alt=alt, **controls)
@@ -53,7 +53,7 @@ def _live(explore: Callable, draw: Callable, alt: str, controls: dict[str, Any])
 def _try(view: widgets.VBox, control: widgets.Widget) -> None:
     """Move one control to its ends and back: always a picture, no error, and not the same picture everywhere."""
     start, pictures = control.value, {view.children[-2].value}
-    for value in [*_positions(control), start]:
+    for value in [*positions(control), start]:
         control.value = value
         picture, trouble = (each.value for each in view.children[-2:])
         assert not trouble, f"{control.description} = {value}: {re.sub('<[^>]*>', '', trouble)}"
@@ -62,7 +62,7 @@ def _try(view: widgets.VBox, control: widgets.Widget) -> None:
     assert len(pictures) > 1, f"{control.description}: no position changes the picture"
 
 
-def _positions(control: widgets.Widget) -> Iterator[Any]:
+def positions(control: widgets.Widget) -> Iterator[Any]:
     if isinstance(control, widgets.Dropdown):
         yield from (value for _, value in control._options_full)
     elif isinstance(control, widgets.Checkbox):
