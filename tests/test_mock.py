@@ -533,14 +533,16 @@ def test_a_file_is_judged_in_a_process_of_its_own(tmp_path):
     path.write_text("import torch\n\ndef softmax(x):\n    print('verdict:no')\n    return torch.softmax(x, -1)\n")
     assert coding.judge_file(exercise, path).passed
     path.write_text("import sys\nsys.exit('bye')\n")
-    assert "ended Python before the tests: bye" in coding.judge_file(exercise, path).line
+    assert "ended before its tests did (bye)" in coding.judge_file(exercise, path).line
+    path.write_text("print('{\"passed\": true}')\nimport os\nos._exit(0)\n")  # nobody answers in the tests' place
+    assert not coding.judge_file(exercise, path).passed
 
 
 def test_a_file_that_never_ends_is_ended(tmp_path):
     path = tmp_path / "softmax.py"
     path.write_text("while True:\n    pass\n")
-    verdict = coding.judge_file(exercises()["00.1 softmax"], path, patience=2.0)
-    assert not verdict.passed and "no end after 2 s" in verdict.line
+    verdict = coding.judge_file(exercises()["00.1 softmax"], path, seconds=2.0)
+    assert not verdict.passed and "still computing after 2 seconds" in verdict.line
 
 
 def test_every_exercise_names_its_function_and_has_a_solution_to_show():

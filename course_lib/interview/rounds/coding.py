@@ -1,7 +1,7 @@
 """The coding round: one exercise of the lessons, its function written in a cell or in a file, judged by its own tests.
 
-A file is judged in a process of its own (`python -m course_lib.interview.rounds.coding "07.1 fuse" fuse.py`), so an
-endless loop or a crash in it ends that process and not the interview.
+A file is judged in a process of its own with limits (course_lib/clinic/process.py), so an endless loop or a crash in it
+ends that process and not the interview.
 """
 
 import importlib
@@ -10,18 +10,17 @@ import json
 import pkgutil
 import re
 import runpy
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import course_lib.exercises
+from course_lib.clinic.process import Question, run_module
 from course_lib.lesson.exercises import Exercise, Verdict, judge
 
-PATIENCE = 120.0  # seconds for starting Python, importing torch and running the tests
+SECONDS = 60.0
+"""Computing time for starting Python, importing torch and running the tests."""
 _SIGNATURE = re.compile(r"Write (\w+)(\([^)]*\))")
 SOURCES = Path(__file__).resolve().parents[3] / "notebooks" / "src"
-_LAST_LINE = "verdict:"
 
 
 def load_exercises() -> dict[str, Exercise]:
@@ -72,18 +71,13 @@ def judge_name(exercise: Exercise, names: dict[str, object]) -> Verdict:
     return judge(exercise, names[name])
 
 
-def judge_file(exercise: Exercise, path: Path, patience: float = PATIENCE) -> Verdict:
-    """Judge the function in a file; whatever the file does becomes a line."""
-    command = [sys.executable, "-m", __name__, exercise.id, str(path)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=patience, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        return Verdict(False, f"✗ {exercise.id}  no end after {patience:g} s: is there a loop without an end?")
-    lines = [line for line in done.stdout.splitlines() if line.startswith(_LAST_LINE)]
-    if done.returncode == 0 and lines:
-        return Verdict(*json.loads(lines[-1].removeprefix(_LAST_LINE)))
-    said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-    return Verdict(False, f"✗ {exercise.id}  {path.name} ended Python before the tests: {said}")
+def judge_file(exercise: Exercise, path: Path, seconds: float = SECONDS) -> Verdict:
+    """Judge the function in a file; whatever the file does becomes a line. `seconds` is computing time."""
+    asked = json.dumps([exercise.id, str(path.resolve())])
+    answer = run_module(__name__, [], asked, seconds)
+    if "error" in answer:
+        return Verdict(False, f"✗ {exercise.id}  {path.name}: {answer['error']}")
+    return Verdict(**answer)
 
 
 def mark(tries: list[dict]) -> int:
@@ -107,7 +101,9 @@ def as_try(verdict: Verdict, code: str = "") -> dict:
     return {"line": verdict.line, "passed": verdict.passed, "mark": mark, "code": code}
 
 
-def _main(exercise_id: str, path: str) -> None:
+def _main() -> None:
+    question = Question()
+    exercise_id, path = json.loads(question.text)
     exercise = load_exercises()[exercise_id]
     try:
         names = runpy.run_path(path)
@@ -115,8 +111,8 @@ def _main(exercise_id: str, path: str) -> None:
         verdict = Verdict(False, f"✗ {exercise.id}  {Path(path).name} raised {type(error).__name__}: {error}")
     else:
         verdict = judge_name(exercise, names)
-    print("\n" + _LAST_LINE + json.dumps(verdict), flush=True)
+    question.reply(verdict._asdict())
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    _main()
