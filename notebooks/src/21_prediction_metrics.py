@@ -1,12 +1,14 @@
-# %% [markdown]
+# %% [markdown] tags=["second-form"]
 r"""
 # 21 · Metrics and protocols for prediction
 
 You will be able to say what a figure means, what it cannot see, and how far it would move if you measured again.
 
-*70 minutes · needs no other lesson · under 30 s of CPU*
+*60 minutes · needs no other lesson · under 60 s of CPU*
 
-*Lessons:* [start page](00_start_here.ipynb) · previous: 20 · Why joint training fails (planned), before it [19 · Regularisation and overfitting](19_regularisation.ipynb) · next: 22 · Evaluating generation and multimodal models (planned), then [29 · Explaining: what does the model look at?](29_explaining.ipynb)
+*15 minutes:* x
+
+*Lessons:* x
 """
 
 # %% [markdown]
@@ -17,57 +19,46 @@ r"""
 >
 > **评价一个分类模型用哪些指标？各自是什么含义？你对这个数字有多大把握？**
 
-**The 60-second answer, to be earned below.** "First the decision: who acts on the output, what does each mistake cost, how
-rare are positives in use. Accuracy is the share of right decisions; at 1 % positives, saying *no* to everybody scores 99 %.
-Precision: of what I flag, how much is real. Recall: of what is real, how much I flag. F1 is the harmonic mean of *those two*,
-at one threshold, and it moves with prevalence. ROC plots recall over the false positive rate; its area is the chance that a
-positive outranks a negative, whatever the threshold and the prevalence. The precision-recall curve shows what a rare positive
-costs in false alarms. If probabilities are used as such, I check calibration. Thresholds and temperatures come from validation
-data, the test set is used once, and every figure gets an interval: bootstrap over the independent unit, paired when two
-models are compared. Cross-validation is not a metric: it estimates one, and it changes no model."
-"""
-
-# %% [markdown]
-r"""
 **You will be able to**
 
-1. compute accuracy, precision, recall, F1, AUC and AP by hand, and name the chance value of each;
+1. compute accuracy, precision, recall, F1, AUC and average precision by hand, and name the chance value of each;
 2. say which figures move with the threshold, with prevalence, with the size of the test set, and which do not;
-3. put an interval on any metric, and say what it takes to tell whether a gain of 0.3 points is real;
+3. put an interval on any metric, say when it is too short, and say what it takes to tell whether a gain of 0.3 points is real;
 4. find the leak in a cross-validation;
 5. calibrate a model and choose its threshold from costs.
 
-| you have | read |
-| --- | --- |
-| an evening (70 min) | everything, exercises included |
-| a workshop (45 min) | 21.1, 21.2, 21.5 on the projector, exercise 21.1, 21.6 and 21.7 with bets before each cell |
-| 15 minutes before the interview | 21.1, the table in 21.3, 21.7, 21.8, 21.9, 21.10 |
+## 21.2 Try first
 
-**Try first.** Write down four numbers before you read on.
+Four numbers to guess before you read on.
 
-- **A** A test catches 90 % of the sick and alarms on 9 % of the healthy. 1 % of people are sick. It alarms on you. How likely
-  are you sick?
-- **B** 500 teams submit *coin flips* to a leaderboard with 200 yes/no items. What does the winner score?
-- **C** 60 patients, half of them ill, 2,000 random features. Keep the 20 features that go best with the label, cross-validate a
-  classifier on them. What accuracy comes out?
-- **D** Same model, same data, another random seed. By how many points does the test accuracy on 510 items move?
-
-Sections 21.2, 21.5 and 21.6 measure all four.
+- **A** A test alarms on 90 % of the sick and on 9 % of the healthy. 1 % of people are sick. It alarms on you.
+- **B** 500 teams submit *coin flips* to a leaderboard with 200 yes/no items. The best one wins.
+- **C** 60 patients, half of them ill, and 2,000 random features. Keep the 20 features that go best with the label. Then cross-validate a
+  classifier on those 20.
+- **D** Train one recipe on one data set with eight random seeds, and test each time on the same 510 images.
 """
 
 # %%
-import matplotlib.pyplot as plt
+from course_lib.lesson.bets import bet, bets
+
+bet("C21.28", "A: how likely are you sick?", ["9 %", "50 %", "90 %", "91 %"])
+bet("C21.5", "B: what does the winner score?", ["0.50", "0.55", "0.61", "0.75"])
+bet("C21.9", "C: which accuracy comes out?", ["near 50 %", "near 65 %", "near 90 %"])
+bet(
+    "C21.18",
+    "D: how many points lie between the best and the worst of eight seeds?",
+    ["under 0.3", "0.3 to 0.8", "over 0.8"],
+)
+
+# %%
 import numpy as np
 import torch
 from sklearn import metrics as sk
 from sklearn import model_selection as splits
 from sklearn.datasets import load_breast_cancer
-from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeClassifier
 from torch.nn import functional as F
 
 from course_lib.exercises import lesson_21 as exercise
@@ -75,12 +66,9 @@ from course_lib.interview.show import show_questions
 from course_lib.lesson.claims import claim
 from course_lib.lesson.exercises import check, hint
 from course_lib.lesson.explore import explore
-from course_lib.lesson.figures import COLOURS, dot_plot, show
-from course_lib.metrics import calibration, classification, ranking, resampling, thresholds
-from course_lib.models.heads import mlp
-from course_lib.training.config import TrainConfig
-from course_lib.training.loop import fit
-from course_lib.training.recipes import classify, digits
+from course_lib.lesson.prediction_figures import plot_leaderboard, plot_operating_point
+from course_lib.metrics import calibration, ranking, resampling
+from course_lib.training.digit_scores import train_digits
 
 # %% [markdown]
 r"""
@@ -88,59 +76,78 @@ r"""
 matrix, or taken as probabilities for reliability bins. Below: training, validation and test set, and what each may
 decide.](figures/21_scores_to_report.svg)
 
-The picture shows the two halves of this lesson: three ways to read one vector of scores, and which data may decide what.
+*The two halves of this lesson: three ways to read one vector of scores, and which data may decide what.*
 
-## 21.2 By hand
+## 21.3 By hand
 
-Ten patients, four of them ill (label 1). The model gives scores; the doctor calls *ill* from 0.5 upwards.
+Ten patients, four of them ill (label 1). The model gives scores; the doctor calls *ill* from 0.5 upwards. Each patient falls into one of
+four cells: **T**rue or **F**alse says whether the call is right, **P**ositive or **N**egative is the call.
 """
 
 # %%
 label = torch.tensor([1, 1, 0, 1, 0, 0, 1, 0, 0, 0])
 score = torch.tensor([0.95, 0.90, 0.80, 0.70, 0.55, 0.40, 0.35, 0.30, 0.20, 0.10])
-
 count = {"TP": 0, "FP": 0, "FN": 0, "TN": 0}
-for is_ill, s in zip(label.tolist(), score.tolist(), strict=True):
+for is_ill, s in zip(label, score, strict=True):
     called_ill = s >= 0.5
-    count[("T" if called_ill == bool(is_ill) else "F") + ("P" if called_ill else "N")] += 1
-
-tp, fp, fn, tn = count.values()
+    right = "T" if called_ill == (is_ill == 1) else "F"
+    count[right + ("P" if called_ill else "N")] += 1
 print(count)
-print(f"accuracy  (TP + TN) / all  {(tp + tn) / 10:.3f}")
-print(f"precision  TP / (TP + FP)  {tp / (tp + fp):.3f}   of those called ill, how many are")
-print(f"recall     TP / (TP + FN)  {tp / (tp + fn):.3f}   of those who are ill, how many were called")
-print(f"F1  2 TP / (2 TP + FP + FN) {2 * tp / (2 * tp + fp + fn):.3f}   harmonic mean of the two lines above")
+
+# %%
+tp, fp, fn, tn = count.values()
+print(f"accuracy  (TP + TN) / all    {(tp + tn) / 10:.3f}")
+print(f"precision TP / (TP + FP)     {tp / (tp + fp):.3f}  of those called ill")
+print(f"recall    TP / (TP + FN)     {tp / (tp + fn):.3f}  of those who are ill")
+print(f"F1  2 TP / (2 TP + FP + FN)  {2 * tp / (2 * tp + fp + fn):.3f}")
 
 # %% [markdown]
 r"""
+Precision asks: of those I called ill, how many are? Recall asks: of those who are ill, how many did I call? F1 is the harmonic mean of *those two*.
+
 All of this holds for *one* threshold. Without any: take every pair of an ill and a healthy patient. How often does the ill one
-have the higher score?
+have the higher score? That share is the **AUC**.
 """
 
 # %%
-for i in range(10):
-    if label[i] == 1:
-        below = [j for j in range(10) if label[j] == 0 and score[i] > score[j]]
-        print(f"ill, {score[i]:.2f}: above {len(below)} of 6 healthy")
-print("AUC = share of pairs in order =", f"(6 + 6 + 5 + 3) / 24 = {20 / 24:.3f}")
-print("Try first, A: 0.9 * 0.01 / (0.9 * 0.01 + 0.09 * 0.99) =", f"{0.009 / (0.009 + 0.0891):.3f}")
+for s in score[label == 1]:
+    print(f"ill, {s:.2f}: above {(s > score[label == 0]).sum()} of 6 healthy")
+print(f"pairs in order: (6 + 6 + 5 + 3) / 24 = {20 / 24:.3f}")
 
 # %% [markdown]
 r"""
-**A** is 9 %, not 90 %: among 1,000 people 9 sick ones alarm, and 89 healthy ones. That number is the test's *precision*.
-Most people answer with its *recall*. The same swap happens in Chinese reports: 准确率 is accuracy, 精确率 (also 查准率) is
+Now **A**, with 1,000 people. 10 are sick, and 90 % of them alarm. 990 are well, and 9 % of them alarm. Which share of all alarms is right? (The claim is folded until you have bet.)
+"""
+
+# %% tags=["claim", "reveal"]
+from course_lib.metrics import thresholds
+
+rates = torch.tensor([0.9], dtype=torch.float64), torch.tensor([0.09]).double()
+alarm = thresholds.precision_at_prevalence(*rates, prevalence=0.01).item()
+claim(
+    "C21.28",
+    "At 1 % prevalence a test with recall 0.9 and false positive rate 0.09 is right in 9 % of its alarms",
+    abs(alarm - 9 / 98.1) < 1e-6,
+    measured=f"{alarm:.3f}",
+    answer="9 %",
+)
+
+# %% [markdown]
+r"""
+Nine alarms on the sick, 89 on the well. That share is the test's *precision*. Most people answer with its *recall*. The same swap happens in Chinese reports: 准确率 is accuracy, 精确率 (also 查准率) is
 precision, 召回率 (查全率) is recall; 精度 is used for all three, so ask.
 
 ### Exercise 21.1 · prf ●○○ 10 minutes
 
-Precision, recall and F1 for K classes: `(B,), (B,) -> (precision, recall, f1)`, averaged `"macro"`, `"micro"` or `"weighted"`.
-A class that is never called has no precision, one that never occurs no recall: count these as 0, and average over all K.
+`label`, `called` (B,): integers from 0 to `classes` − 1, B ≥ 1. Return three floats, precision, recall and F1, averaged over the K = `classes` classes: `average` is
+`"macro"` (each class counts alike), `"weighted"` (by how often it is the label) or `"micro"` (add TP, FP, FN over classes first). A class that is never called has no precision, one that never
+occurs no recall: count these as 0, and average over all K. F1 of a class is 2 TP / (2 TP + FP + FN); macro F1 is the mean of the F1s.
 """
 
 
 # %% tags=["exercise"]
 def prf(label, called, classes, average):
-    """label, called: (B,) class numbers below `classes`."""
+    """(B,), (B,) -> (precision, recall, f1)."""
     raise NotImplementedError
 
 
@@ -149,77 +156,60 @@ hint(exercise.prf)
 
 # %% [markdown]
 r"""
-## 21.3 In symbols
+## 21.4 In symbols
 
-TP, FP, FN, TN as above. $\pi$ is the prevalence, the share of positives. $P$ positives, $N$ negatives, $J$ thresholds. "Chance"
-means scores that know nothing.
+$\pi$ is the prevalence, the share of positives. $P$ positives, $N$ negatives. $s^+$ and $s^-$ are the scores of a random positive and a random negative. "Chance" means scores that know
+nothing. (AP, ECE and the others follow where they are used; all of them stand on the card.)
 
-| metric | 中文 | formula | in code | chance | best | does not see |
-| --- | --- | --- | --- | --- | --- | --- |
-| accuracy | 准确率 | (TP + TN) / all | `accuracy` | most frequent class | 1 | which mistakes |
-| precision | 精确率 (查准率) | TP / (TP + FP) | `precision_recall_f1` | $\pi$ | 1 | what was missed |
-| recall, TPR | 召回率 (查全率) | TP / (TP + FN) | `precision_recall_f1` | share called positive | 1 | false alarms |
-| FPR | 假正率 | FP / (FP + TN) | `roc_curve` | share called positive | 0 | positives |
-| F1 | F1 值 | 2 TP / (2 TP + FP + FN) | `precision_recall_f1` | $2\pi/(1+\pi)$ if all are called positive | 1 | TN, costs |
-| ROC-AUC | ROC 曲线下面积 | $P(s^+ > s^-) + \tfrac12 P(s^+ = s^-)$ | `roc_auc` | ½, any $\pi$ | 1 | prevalence, calibration |
-| AP | 平均精度 | $\sum_j (R_j - R_{j-1})\, \mathrm{Pr}_j$ | `average_precision` | $\pi$ | 1 | true negatives |
-| ECE | 期望校准误差 | $\sum_j \frac{n_j}{B}\,\lvert \mathrm{acc}_j - \mathrm{conf}_j \rvert$ | `expected_calibration_error` | none | 0 | how often it is right |
-| Brier | Brier 分数 | $\frac1B\sum_b \sum_k (p_{bk} - [k = y_b])^2$ | `brier_score` | $1 - 1/K$ for uniform | 0 | costs |
-| log loss | 对数损失 | $-\frac1B\sum_b \log p_{b y_b}$ | `F.cross_entropy` | $\log K$ for uniform | 0 | costs |
+| metric | 中文 | formula | chance | does not see |
+| --- | --- | --- | --- | --- |
+| accuracy | 准确率 | (TP + TN) / all | most frequent class | which mistakes |
+| precision | 精确率 (查准率) | TP / (TP + FP) | $\pi$ | what was missed |
+| recall = true positive rate | 召回率 (查全率) | TP / (TP + FN) | share called positive | false alarms |
+| F1 | F1 值 | 2 TP / (2 TP + FP + FN) | $2\pi/(1+\pi)$ | TN, costs |
+| ROC-AUC | ROC 曲线下面积 | $P(s^+ > s^-) + \tfrac12 P(s^+ = s^-)$ | ½, any $\pi$ | prevalence, calibration |
 
-Shapes: labels (B,), scores (B,) or (B, K), confusion matrix (K, K) with the true class as row. Everything above AUC needs a
-threshold; AUC and AP need only an order; the last three need probabilities.
+**Why is chance $2\pi/(1+\pi)$ for F1?** Call everybody positive, which is the best that knowing nothing can do. Then precision is $\pi$ and recall is 1. Their harmonic mean is
+$2 \cdot \pi \cdot 1/(\pi + 1)$. At $\pi = \tfrac12$ that is already 0.67.
+
+**Why is precision at another prevalence known?** Of $n$ people, $\pi n$ are positive, and TPR of them are called. $(1-\pi)n$ are negative, and FPR of them are called. So precision is
+$\frac{\mathrm{TPR}\,\pi}{\mathrm{TPR}\,\pi + \mathrm{FPR}\,(1-\pi)}$. That was **A**.
+
+Shapes: labels (B,), scores (B,) or (B, K), confusion matrix (K, K) with the true class as row.
+
+## 21.5 Build it
+
+**A model of the course**: a network with one hidden layer on 8 × 8 digits. Its 510 test images come from writers that it never saw. Confusion matrix as a loop, and as one `bincount`.
 """
 
-# %% [markdown]
-r"""
-## 21.4 Build it
-
-**A model of the course**: an MLP on 8 × 8 digits, trained by `fit`; its 510 test images come from writers that it never saw.
-Confusion matrix as a loop, as one `bincount`, as scikit-learn's.
-"""
-
-
 # %%
-def train_digits(hidden, seed, examples=1000, noise=0.0, steps=300):
-    """Held-out and test logits with labels; `noise` is added to every pixel (1.0 is paper to ink).
-
-    The split is that of generator 0 for every seed; the seed moves initial weights, batches and noise.
-    """
-    (images, labels), (test_images, test_labels) = digits()
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    generator = torch.Generator().manual_seed(seed)
-    images, test_images = (x + noise * torch.randn(x.shape, generator=generator) for x in (images, test_images))
-    torch.manual_seed(seed)
-    model, shown, held_out = mlp(64, 10, hidden=hidden), order[:examples], order[examples : examples + 400]
-    config = TrainConfig(steps=steps, batch_size=64, learning_rate=3e-3, weight_decay=0.0, seed=seed)
-    fit(model, (images[shown], labels[shown]), classify, config)
-    model.eval().requires_grad_(False)
-    return (model(images[held_out]), labels[held_out]), (model(test_images), test_labels)
-
-
-# %%
-_, (logits, truth) = train_digits(hidden=16, seed=0)
+logits, truth = train_digits(hidden=16, seed=0).test
 called = logits.argmax(dim=1)
 looped = torch.zeros(10, 10, dtype=torch.int64)
 for is_k, called_k in zip(truth, called, strict=True):
     looped[is_k, called_k] += 1
-
 counted = torch.bincount(10 * truth + called, minlength=100).view(10, 10)
+print("510 images, loop = bincount:", torch.equal(looped, counted))
+
+# %% tags=["claim"]
+from course_lib.metrics import classification
+
 confusion = classification.confusion_matrix(truth, called, classes=10)
-same = (
-    torch.equal(looped, counted),
-    torch.equal(counted, confusion),
-    np.array_equal(sk.confusion_matrix(truth, called), confusion),
-)
-print("loop = bincount = library = scikit-learn:", *same)
-averages = {a: classification.average_precision_recall_f1(confusion, a) for a in ("macro", "micro", "weighted")}
-theirs = [sk.precision_recall_fscore_support(truth, called, average=a)[:3] for a in averages]
-print("three averages = scikit-learn:", np.allclose(list(averages.values()), theirs))
+averages = {
+    average: classification.average_precision_recall_f1(confusion, average)
+    for average in ("macro", "micro", "weighted")
+}
+theirs = [
+    sk.precision_recall_fscore_support(truth, called, average=average)[:3]
+    for average in averages
+]
 claim(
     "C21.23",
-    "With one label per example micro-averaged precision, recall and F1 are all the accuracy",
-    np.allclose(averages["micro"], classification.accuracy(logits, truth)),
+    "With one label per example micro-averaged precision, recall and F1 are all the accuracy; three averages equal scikit-learn's",
+    np.allclose(averages["micro"], classification.accuracy(logits, truth))
+    and np.allclose(list(averages.values()), theirs)
+    and torch.equal(confusion, counted)
+    and np.array_equal(sk.confusion_matrix(truth, called), confusion),
     measured=f"micro {averages['micro'].f1:.4f}, macro F1 {averages['macro'].f1:.4f}",
 )
 
@@ -227,68 +217,110 @@ claim(
 r"""
 A micro-F1 says no more than the accuracy. Macro counts every class alike: it is the one that notices a rare class.
 
-**AUC, four ways**: all pairs, the trapezoids under the ROC curve, ranks, scikit-learn. Scores are rounded so that ties occur.
+**AUC, three ways**: all pairs, the area under the ROC curve, scikit-learn. The ROC curve is recall over the false positive rate, one point per threshold. The scores of a
+world to experiment with: negatives are normal, positives are shifted. They are rounded so that ties occur.
 """
 
 
 # %%
 def make_scores(positives, negatives, seed, shift=1.17):
-    """Negatives N(0, 1), positives N(shift, 1): the AUC is Φ(shift / √2), which is 0.796 for 1.17."""
-    label = torch.cat([torch.ones(positives), torch.zeros(negatives)]).long()
-    noise = torch.randn(len(label), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return label, noise + shift * label
+    """Negatives N(0, 1), positives N(shift, 1): the AUC is Φ(shift / √2), 0.80."""
+    y = torch.cat([torch.ones(positives), torch.zeros(negatives)]).long()
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(y), generator=generator, dtype=torch.float64)
+    return y, noise + shift * y
 
 
+# %%
 y, s = make_scores(300, 700, seed=0)
-s = (4 * s).round()  # about thirty distinct values
-gap = s[y == 1][:, None] - s[y == 0]  # (P, N)
-pairs = ((gap > 0).double() + 0.5 * (gap == 0)).mean().item()
-curve = ranking.roc_curve(y, s)
-area = torch.trapezoid(curve.true_positive_rate, curve.false_positive_rate).item()
-ranks, library = ranking.roc_auc(y, s), sk.roc_auc_score(y, s)
-mapped = ranking.roc_auc(y, (s / 4).exp() + 5)
+s = (4 * s).round()
+up, down = s[y == 1], s[y == 0]
+gap = up[:, None] - down  # (P, N)
+pairs = ((gap > 0).double() + 0.5 * (gap == 0)).mean()
+
+cuts = torch.cat([torch.tensor([torch.inf]), s.unique().flip(0)])[:, None]
+recall, alarms = ((part >= cuts).double().mean(dim=1) for part in (up, down))
+area = torch.trapezoid(recall, alarms)
+print(f"pairs {pairs:.4f}, area {area:.4f}, scikit-learn {sk.roc_auc_score(y, s):.4f}")
+print(f"after exp {sk.roc_auc_score(y, s.exp()):.4f}")
+
+# %% tags=["claim"]
+import matplotlib.pyplot as plt
+
+from course_lib.lesson.figures import COLOURS, dot_plot, show
+
+fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.8), layout="constrained")
+roc, pr = (
+    ranking.roc_curve(label, score),
+    ranking.precision_recall_curve(label, score),
+)
+left.plot([0, 1], [0, 1], ":", color="grey")
+left.plot(roc.false_positive_rate, roc.true_positive_rate, "o-", color=COLOURS[0])
+right.plot([0, 1], [0.4, 0.4], ":", color="grey")
+right.step(pr.recall, pr.precision, "o-", color=COLOURS[1], where="pre")
+left.set(xlabel="false positive rate", ylabel="recall", title="ROC, area 0.833")
+right.set(xlabel="recall", ylabel="precision", title="PR", ylim=(0, 1.05))
+show(
+    fig,
+    "The ten patients of 21.3. Each step up is an ill patient, each step right a healthy one; dotted: chance.",
+)
+ways = (
+    area.item(),
+    ranking.roc_auc(y, s),
+    sk.roc_auc_score(y, s),
+    ranking.roc_auc(y, (s / 4).exp() + 5),
+)
 claim(
     "C21.1",
     "AUC is P(positive above negative): pairs, area, ranks and scikit-learn agree, and exp of the scores changes nothing",
-    max(abs(value - pairs) for value in (area, ranks, library, mapped)) < 1e-12,
-    measured=f"pairs {pairs:.4f}, area {area:.4f}, ranks {ranks:.4f}, after exp {mapped:.4f}",
+    max(abs(value - pairs.item()) for value in ways) < 1e-12,
+    measured=f"pairs {pairs:.4f}, area {ways[0]:.4f}, ranks {ways[1]:.4f}, after exp {ways[3]:.4f}",
 )
 
 # %% [markdown]
 r"""
-**Average precision** is a sum of steps. Trapezoids are wrong here, because between two points precision does not move on a
-straight line (Davis and Goadrich, 2006). And for **ten classes** there is no ROC curve: AUC is binary, so one averages "this
-digit against the rest".
+Why do pairs and area agree? Walk down the ranking. Each negative is a step to the right of width $1/N$, at the height (recall) reached so far: the share of positives above *this* negative. The area sums those shares.
+
+**Average precision** (AP) summarises the other curve, precision over recall: at every step of recall, take the precision there. It is a sum of steps. Trapezoids are wrong here, because between two points precision does not move on a
+straight line (Davis and Goadrich, 2006).
 """
 
 # %%
-pr = ranking.precision_recall_curve(y, s)
-steps = (torch.diff(pr.recall, prepend=torch.zeros(1)) * pr.precision).sum().item()
-areas = ranking.average_precision(y, s), sk.average_precision_score(y, s)
-print("steps = library = scikit-learn:", np.allclose(areas, steps, atol=1e-12))
+flagged = (s >= cuts[1:]).sum(dim=1)
+precision = (up >= cuts[1:]).sum(dim=1) / flagged
+steps = (recall.diff() * precision).sum()
+print(f"steps {steps:.4f}, scikit-learn {sk.average_precision_score(y, s):.4f}")
 
+# %% tags=["claim"]
 p = logits.double().softmax(-1)
 against_rest = {
     name: [ranking.roc_auc((truth == k).long(), v[:, k]) for k in range(10)]
-    for name, v in (("p", p), ("logits", logits))
+    for name, v in (("softmax", p), ("logits", logits))
 }
 theirs = sk.roc_auc_score(truth, p, multi_class="ovr")
-print("mean of ten AUCs = scikit-learn's multi_class='ovr':", np.isclose(np.mean(against_rest["p"]), theirs))
-print("logits and softmax have the same AUCs:", against_rest["p"] == against_rest["logits"])
+claim(
+    "C21.36",
+    "Ten classes: the mean of ten one-against-rest AUCs is scikit-learn's multi_class='ovr'; logits give other AUCs than their softmax",
+    np.isclose(np.mean(against_rest["softmax"]), theirs)
+    and against_rest["softmax"] != against_rest["logits"]
+    and abs(ranking.average_precision(y, s) - steps) < 1e-6,
+    measured=", ".join(f"{k} {np.mean(v):.4f}" for k, v in against_rest.items()),
+)
 
 # %% [markdown]
 r"""
-(The softmax is monotone in a row, not in a column: over *examples* it changes the order, and with it the AUC.)
+For **ten classes** there is no ROC curve: AUC is binary, so one averages "this digit against the rest". The softmax is monotone within a row, not within a column. So over *examples* it changes the order, and with it the AUC.
 
-### Exercise 21.2 · auc ●●● 15 minutes
+### Exercise 21.2 · auc ●●● 15 minutes · more
 
-`(B,), (B,) -> float` in $O(B \log B)$, equal scores counted half: no loop over pairs and no table of them.
+`label` (B,) holds 0 and 1, both occur; `score` (B,) are floats with ties. Return P(a random positive scores above a random negative), equal scores counted half, as a float; it may be below one half. In $O(B \log B)$ for
+thousands of scores: no loop over pairs, no table of them (in no library), no drawn pairs.
 """
 
 
 # %% tags=["exercise"]
 def auc(label, score):
-    """P(a random positive scores above a random negative), ties counted half."""
+    """(B,), (B,) -> a float."""
     raise NotImplementedError
 
 
@@ -297,68 +329,49 @@ hint(exercise.auc)
 
 # %% [markdown]
 r"""
-## 21.5 Explore: one threshold, three pictures
+## 21.6 Explore: one threshold, three pictures
 
 Real data: 569 tumours, 212 of them malignant, from scikit-learn's breast-cancer table. To leave room for mistakes the model
-sees only 2 of the 30 features. Each score comes from a fold that did not train on it. The second slider changes the *world*,
-not the model: what if the test is used where only 1 % are ill?
-
-**Predict first**: move prevalence from 0.5 to 0.01. Which of confusion matrix, ROC and PR curve stay where they are?
+sees only 2 of the 30 features. Each score comes from a fold that did not train on it.
 """
 
 # %%
 table = load_breast_cancer()
-malignant = torch.from_numpy(1 - table.target)  # scikit-learn codes malignant as 0: see 21.7
+malignant = torch.tensor(1 - table.target)  # scikit-learn codes malignant as 0
 FOLDS = splits.StratifiedKFold(10, shuffle=True, random_state=0)
 
 
 def out_of_fold(features):
-    """(569,) probabilities of "malignant", each from a model that did not see the patient."""
+    """(569,) probabilities of malignant, from models that did not see the patient."""
     model = make_pipeline(StandardScaler(), LogisticRegression())
-    return torch.from_numpy(
-        splits.cross_val_predict(model, features, malignant, cv=FOLDS, method="predict_proba")[:, 1]
+    p = splits.cross_val_predict(
+        model, features, malignant, cv=FOLDS, method="predict_proba"
     )
+    return torch.tensor(p[:, 1])
 
 
 weak, strong = out_of_fold(table.data[:, [1, 4]]), out_of_fold(table.data)
-print(
-    "AUC with 2 features over 0.8, with all 30 over 0.99:",
-    ranking.roc_auc(malignant, weak) > 0.8,
-    ranking.roc_auc(malignant, strong) > 0.99,
-)
+print(f"AUC with 2 features {ranking.roc_auc(malignant, weak):.2f},", end=" ")
+print(f"with all 30 {ranking.roc_auc(malignant, strong):.2f}")
+
+# %% [markdown]
+r"""
+The second slider changes the *world*, not the model: what if the test is used where only 1 % are ill? **Predict first**: move prevalence from 0.5 to 0.01. Which of
+confusion matrix, ROC and PR curve stay where they are?
+"""
 
 # %%
 ROC = ranking.roc_curve(malignant, weak)
 
 
 def draw_threshold(threshold=0.3, prevalence=0.1):
-    """Confusion matrix per 1,000 people, the point on the ROC curve, the point on the PR curve."""
-    at = int((ROC.threshold >= threshold).sum()) - 1
-    tpr, fpr = ROC.true_positive_rate, ROC.false_positive_rate
-    precision = thresholds.precision_at_prevalence(tpr, fpr, prevalence)
-    ill, well = 1000 * prevalence, 1000 * (1 - prevalence)
-    cells = [[ill * tpr[at], ill * (1 - tpr[at])], [well * fpr[at], well * (1 - fpr[at])]]
-    fig, axes = plt.subplots(1, 3, figsize=(8.4, 2.8), gridspec_kw={"wspace": 0.35})  # redraws faster than constrained
-    fig.subplots_adjust(left=0.07, right=0.99, bottom=0.18, top=0.88)
-    axes[0].imshow(cells, cmap="Blues", vmin=0, vmax=1000)
-    for i, row in enumerate(cells):
-        for j, value in enumerate(row):
-            axes[0].text(j, i, f"{value:.0f}", ha="center", va="center", color="white" if value > 600 else "black")
-    axes[0].set(xticks=[0, 1], xticklabels=["called ill", "called well"], yticks=[0, 1], yticklabels=["ill", "well"])
-    axes[0].set_title(f"of 1,000: precision {precision[at]:.2f}, recall {tpr[at]:.2f}", fontsize=9)
-    for ax, x, y, chance in ((axes[1], fpr, tpr, [0, 1]), (axes[2], tpr, precision, [prevalence] * 2)):
-        ax.plot([0, 1], chance, ":", color="grey")
-        ax.plot(x, y, color=COLOURS[0])
-        ax.plot(x[at], y[at], "o", color=COLOURS[1])
-    axes[1].set(xlabel="false positive rate", ylabel="recall", title="ROC")
-    axes[2].set(xlabel="recall", ylabel="precision", title="PR", ylim=(0, 1.03))
-    return fig
+    return plot_operating_point(ROC, threshold, prevalence)
 
 
-# %%
 explore(
     draw_threshold,
-    alt="A confusion matrix for a thousand people beside a ROC curve and a precision-recall curve, one point marked on both.",
+    alt="Counts per thousand people, a ROC curve and a precision-recall curve; one "
+    "threshold is marked on both curves.",
     threshold=(0.0, 1.0),
     prevalence=(0.01, 0.9),
 )
@@ -368,71 +381,88 @@ r"""
 The threshold slides the point along both curves. Prevalence leaves the ROC curve and its point where they are, and sinks the
 PR curve: recall and the false positive rate are counted *within* a class, precision mixes the classes.
 
-**A leaderboard of coin-flippers.** Every team guesses at random on the same yes/no items. **Predict first**: what does the best of
-500 teams score on 200 items? Then: what does that team score on 200 fresh items?
+**A leaderboard of coin-flippers.** That is **B**: every team guesses at random on the same yes/no items. And what does the winner score on as many *fresh* items?
 """
 
 
 # %%
 def play(teams, items, seed=0):
-    """Scores of all teams on the public items, and of the winner on as many fresh ones."""
+    """All scores on public items, and the winner's score on as many fresh ones."""
     generator = torch.Generator().manual_seed(seed)
-    public = torch.randint(0, 2, (teams, items), generator=generator).double().mean(dim=1)
+    public = torch.randint(0, 2, (teams, items), generator=generator).double().mean(1)
     fresh = torch.randint(0, 2, (items,), generator=generator).double().mean()
     return public, fresh.item()
 
 
 def draw_leaderboard(teams=500, items=200):
-    """Histogram of public scores, the winner, and the winner on fresh items."""
-    public, fresh = play(teams, items)
-    fig, ax = plt.subplots(figsize=(7, 2.4), layout="constrained")
-    width = max(1 / items, 0.01)
-    ax.hist(public, bins=np.arange(0.25, 0.75, width) - 0.25 / items, color=COLOURS[0])
-    ax.axvline(public.max(), color=COLOURS[1], label=f"winner, public items: {public.max():.3f}")
-    ax.axvline(fresh, color=COLOURS[2], linestyle="--", label=f"the same team, fresh items: {fresh:.3f}")
-    ax.set(xlabel=f"accuracy on {items} items", ylabel="teams", xlim=(0.25, 0.75))
-    ax.legend(fontsize=8)
-    return fig
+    return plot_leaderboard(*play(teams, items), items)
 
 
-# %%
+# %% tags=["reveal"]
 explore(
     draw_leaderboard,
-    alt="A bell of scores around one half; the winner's public score stands at its right edge, its fresh score in the middle.",
+    alt="A bell of scores around one half; the winner's public score stands at its "
+    "right edge, its fresh score in the middle.",
     teams=(2, 2000),
     items=(50, 2000),
 )
+
+# %% tags=["claim", "reveal"]
 winners = [play(500, 200, seed) for seed in range(100)]
-best, fresh = np.mean([public.max() for public, _ in winners]), np.mean([fresh for _, fresh in winners])
+best = np.mean([public.max() for public, _ in winners])
+fresh = np.mean([fresh for _, fresh in winners])
 claim(
     "C21.5",
     "The best of 500 coin-flippers on 200 items shows about 0.6; on fresh items it is a coin again (mean of 100 games)",
     0.59 < best < 0.63 and 0.48 < fresh < 0.52,
     measured=f"public {best:.3f}, fresh {fresh:.3f}; first game {winners[0][0].max():.3f}",
+    answer="0.61",
 )
 
 # %% [markdown]
 r"""
-That is **B**. On average the best of $m$ scores with standard deviation $\sigma$ stands at most $\sigma\sqrt{2 \ln m}$ above the truth:
-here $0.0354 \cdot 3.53 = 0.125$. Picking the best checkpoint, prompt, seed or threshold *on the test set* is this game.
+**Why √(2 ln m)?** On average the best of $m$ scores with standard deviation $\sigma$ stands at most $\sigma\sqrt{2 \ln m}$ above the truth. In three lines:
 
-## 21.6 Evidence
+1. One normal score is above $t\sigma$ with a chance of at most $e^{-t^2/2}$.
+2. Of $m$ teams about $m\,e^{-t^2/2}$ are above. That is less than one once $t > \sqrt{2 \ln m}$.
+3. Here $\sigma = \sqrt{0.5 \cdot 0.5/200} = 0.035$ and $\sqrt{2 \ln 500} = 3.53$, so the winner stands at most about $0.035 \cdot 3.53 = 0.12$ above one half.
+
+Picking the best checkpoint, prompt, seed or threshold *on the test set* is this game.
+"""
+
+# %% [markdown]
+r"""
+## 21.7 Evidence
 
 **Rare positives.** The same scores, and ever fewer positives among 200,000 negatives.
 """
 
 # %%
+for positives in (22_222, 2020, 200):
+    y, s = make_scores(positives, 200_000, seed=1)
+    area, ap = ranking.roc_auc(y, s), ranking.average_precision(y, s)
+    print(f"{y.double().mean():5.1%} positive: AUC {area:.2f}, AP {ap:.3f}")
+
+# %% tags=["claim"]
 rare = {
     f"{share:.1%}": make_scores(positives, 200_000, seed=1)
     for share, positives in ((0.1, 22_222), (0.01, 2020), (0.001, 200))
 }
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8), layout="constrained")
 figures = {}
-for (share, (y, s)), colour in zip(rare.items(), COLOURS, strict=False):
+for (share, (y, s)), colour, style in zip(
+    rare.items(), COLOURS, ("-", "--", ":"), strict=False
+):
     figures[share] = ranking.roc_auc(y, s), ranking.average_precision(y, s)
     roc, pr = ranking.roc_curve(y, s), ranking.precision_recall_curve(y, s)
-    left.plot(roc.false_positive_rate, roc.true_positive_rate, color=colour, label=f"{share} positive")
-    right.plot(pr.recall, pr.precision, color=colour)
+    left.plot(
+        roc.false_positive_rate,
+        roc.true_positive_rate,
+        style,
+        color=colour,
+        label=f"{share} positive",
+    )
+    right.plot(pr.recall, pr.precision, style, color=colour)
 left.set(xlabel="false positive rate", ylabel="recall", title="ROC")
 right.set(xlabel="recall", ylabel="precision", title="PR", ylim=(0, 1))
 left.legend(fontsize=8)
@@ -440,27 +470,47 @@ show(
     fig,
     "Left, three ROC curves lie on each other. Right, the precision-recall curve sinks towards the floor as positives get rare.",
 )
-
 roc_areas, ap = zip(*figures.values(), strict=True)
 claim(
     "C21.2",
     "With 100 times fewer positives ROC-AUC stays near 0.8, average precision falls by a factor of over 10",
-    max(abs(area - 0.796) for area in roc_areas) < 0.06 and ap[0] > 0.3 and ap[0] > 10 * ap[2] and ap[1] < 0.12,
-    measured=", ".join(f"{share}: AUC {a:.3f} AP {b:.3f}" for share, (a, b) in figures.items()),
+    max(abs(area - 0.796) for area in roc_areas) < 0.06
+    and ap[0] > 0.3
+    and ap[0] > 10 * ap[2]
+    and ap[1] < 0.12,
+    measured=", ".join(
+        f"{share}: AUC {a:.3f} AP {b:.3f}" for share, (a, b) in figures.items()
+    ),
 )
 
 # %% [markdown]
 r"""
 Neither is the "right" one. ROC-AUC describes the *ranker*, AP the ranker *in a world*. If you carry a model from a balanced test
 set to a world with 1 % positives, the ROC curve travels and the PR curve has to be recomputed, by Bayes' rule. It is often said
-that AP is simply better under imbalance; McDermott et al. (2024) show that it is not in general: AP rewards fixing mistakes among
-the *highest scores* first, which is what a search engine wants, and can be unfair between subgroups of different prevalence.
+that AP is simply better under imbalance; McDermott et al. (2024) show that it is not in general. AP rewards fixing mistakes among
+the *highest scores* first. That is what a search engine wants, and it can be unfair between subgroups of different prevalence.
 
 **AUC up, product down.** A fraud team reads 400 of 40,000 transactions a day; 1 % are fraud. Model A ranks everything a little.
-Model B knows one fraud pattern for certain, and nothing about the rest. **Which has the higher AUC? Which would the team buy?**
+Model B knows one fraud pattern for certain, 30 % of the fraud, and nothing about the rest.
 """
 
 # %%
+bet(
+    "C21.15",
+    "A's AUC is higher by 0.1. Whose 400 cases hold more fraud?",
+    ["A's, by about as much", "about the same", "B's, twice as much or more"],
+)
+
+# %% tags=["reveal"]
+y, a = make_scores(400, 39_600, seed=0)
+generator = torch.Generator().manual_seed(100)
+pattern = (torch.rand(40_000, generator=generator) < 0.3) & (y == 1)
+b = torch.randn(40_000, generator=generator) + 6 * pattern
+for name, s in (("A", a), ("B", b)):
+    fraud = y[s.topk(400).indices].sum()
+    print(f"{name}: AUC {ranking.roc_auc(y, s):.2f}, fraud among 400: {fraud}")
+
+# %% tags=["claim", "reveal"]
 found = np.zeros((3, 4))  # AUC of A and B, precision at 400 of A and B
 for seed in range(3):
     fraud, a = make_scores(400, 39_600, seed)
@@ -473,7 +523,10 @@ claim(
     "C21.15",
     "A model with an AUC over 0.08 lower finds more than twice the fraud among the 400 cases that are read (3 seeds)",
     (found[:, 0] > found[:, 1] + 0.08).all() and (found[:, 3] > 2 * found[:, 2]).all(),
-    measured="means: AUC A {:.2f}, B {:.2f}; precision at 400 A {:.2f}, B {:.2f}".format(*found.mean(0)),
+    measured="means: AUC A {:.2f}, B {:.2f}; precision at 400 A {:.2f}, B {:.2f}".format(
+        *found.mean(0)
+    ),
+    answer="B's, twice as much or more",
 )
 
 # %% [markdown]
@@ -482,61 +535,230 @@ AUC averages over all thresholds, most of which nobody will ever use. Report the
 the capacity of the team, recall at the false positive rate that is allowed.
 
 **How sure is an AUC?** 300 test sets of each size, drawn from the same world; and the formula of Hanley and McNeil (1982).
-Then the question that matters in practice: from *one* test set, does a bootstrap interval cover the truth?
 """
 
 # %%
-SIZES = (20, 200, 2000)
-spread = {n: [ranking.roc_auc(*make_scores(n // 2, n // 2, seed)) for seed in range(300)] for n in SIZES}
+spread = {}
+for n in (20, 200, 2000):
+    tests = [make_scores(n // 2, n // 2, seed) for seed in range(300)]
+    spread[n] = np.array([ranking.roc_auc(y, s) for y, s in tests])
+    formula = ranking.hanley_mcneil_std(0.796, n // 2, n // 2)
+    print(f"{n:4d} examples: ± {spread[n].std():.3f}, formula {formula:.3f}")
+
+# %% tags=["claim"]
 fig, ax = plt.subplots(figsize=(6.5, 2.4), layout="constrained")
-for n, colour in zip(SIZES, COLOURS, strict=False):
-    ax.hist(spread[n], bins=25, density=True, alpha=0.7, color=colour, label=f"{n} examples")
+for n, colour, hatch in zip(spread, COLOURS, ("", "//", ".."), strict=False):
+    ax.hist(
+        spread[n],
+        bins=25,
+        density=True,
+        alpha=0.7,
+        color=colour,
+        hatch=hatch,
+        label=f"{n} examples",
+    )
 ax.set(xlabel="AUC of one test set", ylabel="density")
 ax.legend(fontsize=8)
-show(fig, "Three histograms around the same centre: very wide for 20 examples, narrow for 2,000.")
-
-formula = [ranking.hanley_mcneil_std(0.796, n // 2, n // 2) for n in SIZES]
+show(
+    fig,
+    "Three histograms around the same centre: very wide for 20 examples, narrow for 2,000.",
+)
+formula = [ranking.hanley_mcneil_std(0.796, n // 2, n // 2) for n in spread]
 claim(
     "C21.3",
     "The standard deviation of an AUC is about 0.1, 0.03 and 0.01 for 20, 200 and 2,000 examples, as the formula says",
-    all(abs(np.std(spread[n]) / predicted - 1) < 0.2 for n, predicted in zip(SIZES, formula, strict=True)),
-    measured=", ".join(f"{n}: {np.std(spread[n]):.3f} (formula {f:.3f})" for n, f in zip(SIZES, formula, strict=True)),
-)
-
-
-def coverage(positives, negatives, shift, truth):
-    """In how many of 100 worlds the 95 % percentile interval holds the true AUC."""
-    covered = 0
-    for seed in range(100):
-        y, s = make_scores(positives, negatives, seed=5000 + seed, shift=shift)
-        interval = resampling.bootstrap_interval(ranking.roc_auc, y, s, seed=seed, resamples=200)
-        covered += interval.low <= truth <= interval.high
-    return covered
-
-
-easy, hard = coverage(50, 50, 1.17, 0.796), coverage(10, 190, 2.476, 0.96)
-claim(
-    "C21.21",
-    "With 50 positives, 50 negatives and an AUC of 0.80 the 95 % percentile bootstrap covers the truth in about 95 of 100 worlds; with 10 "
-    "positives, 190 negatives and an AUC of 0.96 in fewer than 88",
-    87 <= easy <= 100 and hard < 88,
-    measured=f"{easy} and {hard} of 100",
+    all(
+        abs(values.std() / predicted - 1) < 0.2
+        for values, predicted in zip(spread.values(), formula, strict=True)
+    ),
+    measured=", ".join(f"{n}: {values.std():.3f}" for n, values in spread.items()),
 )
 
 # %% [markdown]
 r"""
-So "95 %" holds where it is easy, and fails where this lesson lives: with rare positives and a good ranker. Ten positives hold ten
-numbers, and an area near 1 has no room above it. Then count positives, not rows, and say that the interval is too short.
+In practice there is only *one* test set. The **bootstrap** makes new ones from it: draw as many examples as there are, with replacement, measure, repeat. The middle 95 % of the figures is the percentile interval.
+**DeLong's** formula needs no draws. For each positive, take the share of negatives below it; for each negative, the share of positives above. The spread of those shares is the spread of the AUC.
+"""
+
+# %%
+y, s = make_scores(10, 190, seed=2, shift=2.476)  # the true AUC is 0.96
+drawn = resampling.bootstrap_interval(ranking.roc_auc, y, s, seed=0)
+print(f"bootstrap {drawn.low:.3f} to {drawn.high:.3f}")
+
+order = (s[y == 1][:, None] > s[y == 0]).double()  # (P, N)
+variance = order.mean(dim=1).var() / 10 + order.mean(dim=0).var() / 190
+print(f"DeLong    {order.mean():.3f} ± {1.96 * variance.sqrt():.3f}")
+
+# %%
+bet(
+    "C21.21",
+    "10 positives, 190 negatives, a true AUC of 0.96. In how many of 100 worlds does "
+    "the percentile bootstrap's '95 %' interval hold the truth?",
+    ["95 to 97", "90 to 94", "fewer than 88"],
+)
+
+# %% tags=["claim", "reveal"]
+from functools import partial
+
+from scipy import stats
+
+from course_lib.metrics.auc_intervals import delong_interval, newcombe_interval
+
+
+def draw(rows, random):
+    """How often each of `rows` rows comes in each of 300 draws."""
+    return random.multinomial(rows, np.full(rows, 1 / rows), size=300)
+
+
+def percentile(up, down, random, apart=False):
+    """The percentile interval. apart: positives and negatives are drawn apart."""
+    order = (up[:, None] > down).astype(float)
+    if apart:
+        p, n = draw(len(up), random), draw(len(down), random)
+    else:
+        p, n = np.split(draw(len(up) + len(down), random), [len(up)], axis=1)
+    both = (p.sum(1) > 0) & (n.sum(1) > 0)
+    p, n = p[both], n[both]
+    areas = ((p @ order) * n).sum(1) / (p.sum(1) * n.sum(1))
+    return np.quantile(areas, [0.025, 0.975])
+
+
+def bca(up, down, random):
+    """Positives and negatives drawn apart; corrected for bias and skewness."""
+
+    def share(up, down, axis):
+        return (up[..., :, None] > down[..., None, :]).mean((-2, -1))
+
+    if (up[:, None] > down).all():
+        return 1.0, 1.0  # every draw is perfect as well
+    found = stats.bootstrap(
+        (up, down), share, n_resamples=300, method="BCa", batch=300, rng=random
+    )
+    return found.confidence_interval
+
+
+def delong(up, down, random):
+    if (up[:, None] > down).all():
+        return 1.0, 1.0
+    y = torch.tensor([1] * len(up) + [0] * len(down))
+    return delong_interval(y, torch.tensor(np.concatenate([up, down])))[1:]
+
+
+def newcombe(up, down, random):
+    return newcombe_interval((up[:, None] > down).mean(), len(up), len(down))[1:]
+
+
+def coverage(method, positives, negatives, truth, worlds=100, first=0, wide=1):
+    """In how many of 100 worlds the 95 % interval of `method` holds the true AUC.
+
+    wide: the spread of the positives, in that of the negatives.
+    """
+    covered, shift = 0, (1 + wide**2) ** 0.5 * stats.norm.ppf(truth)
+    for world in range(first, first + worlds):
+        random = np.random.default_rng(world)
+        up, down = random.normal(shift, wide, positives), random.normal(0, 1, negatives)
+        low, high = method(up, down, random)
+        covered += low <= truth <= high
+    return 100 * covered / worlds
+
+
+COUNTS = (5, 10, 20, 40)
+METHODS = {
+    "percentile bootstrap": percentile,
+    "BCa bootstrap": bca,
+    "DeLong, logit": delong,
+    "Newcombe": newcombe,
+}
+held, held_wide = (
+    {
+        name: [coverage(method, count, 190, 0.96, wide=wide) for count in COUNTS]
+        for name, method in METHODS.items()
+    }
+    for wide in (1, 4)
+)
+fig, axes = plt.subplots(1, 2, figsize=(7.4, 3.2), layout="constrained", sharey=True)
+for ax, covered in zip(axes, (held, held_wide), strict=True):
+    for (name, values), mark, colour in zip(
+        covered.items(), "os^D", COLOURS, strict=False
+    ):
+        ax.plot(COUNTS, values, mark + "-", color=colour, label=name)
+    ax.axhline(95, color="grey", linestyle=":")
+    ax.set(xlabel="positives (beside 190 negatives)", xscale="log", ylim=(60, 101))
+    ax.set_xticks(COUNTS, COUNTS)
+    ax.minorticks_off()
+axes[0].set(ylabel="worlds covered, of 100", title="spreads alike")
+axes[1].set(title="positives spread 4 times as wide")
+fig.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=4, fontsize=8
+)
+show(
+    fig,
+    "True AUC 0.96. Left: three intervals stay below the promised 95 of 100 worlds, Newcombe's does not. Right: all four stay below.",
+)
+easy = coverage(percentile, 50, 50, 0.796, worlds=200)
+hard = coverage(percentile, 10, 190, 0.96, worlds=200, first=5000)
+claim(
+    "C21.21",
+    "With 50 positives, 50 negatives and an AUC of 0.80 the 95 % percentile bootstrap covers the truth in 88 to 95 of 100 worlds; with 10 "
+    "positives, 190 negatives and an AUC of 0.96 in fewer than 88",
+    88 <= easy <= 95 and hard < 88,
+    measured=f"{easy:.0f} and {hard:.0f} of 100",
+    answer="fewer than 88",
+)
+wider = []  # mean width of Newcombe's interval over that of DeLong's
+for count in COUNTS:
+    random, widths = np.random.default_rng(0), np.zeros((50, 2))
+    for world in range(50):
+        up, down = random.normal(2.476, 1, count), random.normal(0, 1, 190)
+        for column, method in enumerate((newcombe, delong)):
+            widths[world, column] = np.diff(method(up, down, random))[0]
+    wider.append(widths[:, 0].mean() / widths[:, 1].mean())
+strata = [
+    coverage(partial(percentile, apart=True), count, 190, 0.96) for count in COUNTS
+]
+short = ("percentile bootstrap", "BCa bootstrap", "DeLong, logit")
+claim(
+    "C21.29",
+    "AUC 0.96, spreads alike: with 5 positives percentile, BCa and DeLong cover under 90 of 100 worlds, Newcombe's interval "
+    "at least 91 from 5 to 40 positives; if positives spread 4 times as wide Newcombe's covers under 92 too (mean of four counts)",
+    max(held[name][0] for name in short) < 90
+    and min(held["Newcombe"]) >= 91
+    and np.mean(held_wide["Newcombe"]) < 92
+    and max(strata) < 92,
+    measured="; ".join(
+        f"{name} " + ", ".join(f"{value:.0f}" for value in values)
+        for name, values in [
+            *held.items(),
+            ("percentile, classes drawn apart", strata),
+            ("Newcombe, wide", held_wide["Newcombe"]),
+        ]
+    )
+    + f"; Newcombe's is {min(wider):.1f} to {max(wider):.1f} times as wide as DeLong's",
+)
+
+# %% [markdown]
+r"""
+So "95 %" nearly holds where it is easy, and fails where this lesson lives: with rare positives and a good ranker. Why? Ten positives hold ten
+numbers, and an area near 1 has no room above it. When luck puts all ten on top, the sample shows no spread at all. Then every method that takes the spread *from the sample* says "sure".
+
+BCa shifts the percentiles by the bias and the skewness of the draws. DeLong on the scale of the logit, $\log\frac{A}{1-A}$, is longer on the side where there is room. From 10 positives on both do better than percentiles, and both are still too short.
+Drawing positives and negatives apart, a *stratified* bootstrap, is what BCa does here; it does not help by itself.
+
+**Newcombe's** interval (2006) turns the question round: from which true areas $A$ would this sample be no surprise? It takes the spread that the formula of Hanley and McNeil gives for *that* $A$, in a form with both classes alike, and keeps all $A$ within 1.96 standard deviations.
+A smaller $A$ has a larger spread, so the interval reaches further down. The price: it is wider, and with 20 or 40 positives it covers more than it promises. And the formula is about scores that spread alike in both classes. The right panel breaks that: no interval of the four keeps its promise.
+
+So there is no repair by formula. With few positives count positives, not rows; say that the interval is too short; and collect more of them.
 
 ### Exercise 21.3 · bootstrap_ci ●●○ 10 minutes
 
-The percentile interval behind the last cell, for any `metric(label, score)`. Randomness comes from the `generator` only.
+`metric(label, score)` is any function that returns a float; `label` and `score` are (B,). Return (low, high), floats: the percentile interval at `level` (0.95 leaves 2.5 % on each side) over `resamples` draws. One draw takes B rows with
+replacement, the same rows of label and score. Quantiles interpolate linearly, as `torch.quantile` does. All randomness comes from `generator`, a `torch.Generator`; do not make a new one, and do not seed it.
 """
 
 
 # %% tags=["exercise"]
 def bootstrap_ci(metric, label, score, resamples, level, generator):
-    """(low, high) of metric over `resamples` draws with replacement."""
+    """(low, high) of metric over draws with replacement."""
     raise NotImplementedError
 
 
@@ -545,51 +767,88 @@ hint(exercise.bootstrap_ci)
 
 # %% [markdown]
 r"""
-**Is a gain real?** First, how far does *one* recipe wander by itself? Then a true gap to find, which turns out far larger than 0.3 points: hidden
-width 64 and 16, the same 1,000 training and 510 test digits, eight seeds each: other initial weights, other batches, one split. Both models
-stumble over the same hard digits, so compare them *item by item*.
+**Is a gain real?** First, how far does *one* recipe wander by itself? Then a gap to find: hidden
+width 64 and 16, the same 1,000 training and 510 test digits, eight seeds each: other initial weights, other batches.
 """
 
 # %%
 right = {}
 for hidden in (64, 16):
-    runs = [train_digits(hidden, seed)[1] for seed in range(8)]
-    right[hidden] = torch.stack([scores.argmax(1) == truth for scores, truth in runs])  # (seeds, B)
+    runs = [train_digits(hidden=hidden, seed=seed).test for seed in range(8)]
+    right[hidden] = torch.stack([z.argmax(1) == truth for z, truth in runs])
+print("right answers, for each width:", tuple(right[64].shape), "(seeds, items)")
+
+# %% tags=["claim", "reveal"]
 score_of = {hidden: values.double().mean(1) for hidden, values in right.items()}
 fig, ax = plt.subplots(figsize=(6.5, 2.6), layout="constrained")
 for seed in range(8):
-    ax.plot([score_of[64][seed], score_of[16][seed]], [seed, seed], color="grey", linewidth=1)
+    ax.plot(
+        [score_of[64][seed], score_of[16][seed]],
+        [seed, seed],
+        color="grey",
+        linewidth=1,
+    )
 for hidden, mark, colour in ((64, "o", COLOURS[0]), (16, "s", COLOURS[1])):
-    ax.plot(score_of[hidden], range(8), mark, color=colour, label=f"hidden width {hidden}")
+    ax.plot(
+        score_of[hidden], range(8), mark, color=colour, label=f"hidden width {hidden}"
+    )
 ax.set(xlabel="accuracy on 510 digits of unseen writers", ylabel="seed")
 ax.legend(fontsize=8)
 show(
     fig,
-    "Eight seeds, two marks each. The wide model lies right of the narrow one in each row; both wander from row to row.",
+    "Eight seeds, two marks each. The wide model mostly lies right of the narrow one; both wander from row to row.",
 )
-
 spans = [100 * (values.max() - values.min()).item() for values in score_of.values()]
 claim(
     "C21.18",
     "The same recipe on the same data spreads over more than 0.8 points in eight seeds, so a gain of 0.3 from one run says nothing",
     min(spans) > 0.8,
     measured=f"points between best and worst seed: {spans[0]:.1f} for width 64, {spans[1]:.1f} for width 16",
+    answer="over 0.8",
 )
 
+# %% [markdown]
+r"""
+That is **D**: points, not tenths. Two models stumble over the same hard digits, so compare them *item by item*: +1 where only the first is right, −1 where only the second is, 0 elsewhere. How much narrower does the interval get?
+"""
+
 # %%
+first, second = right[64][0].double(), right[16][0].double()
+alone = 1.96 * ((first.var() + second.var()) / 510).sqrt()
+paired = 1.96 * ((first - second).var() / 510).sqrt()
+print("paired, under 0.7 of the width:", (paired < 0.7 * alone).item())
+
+# %% tags=["claim"]
 share = []  # of the unpaired width, seed by seed
 for a, b in zip(right[64].double(), right[16].double(), strict=True):
-    paired = resampling.bootstrap_interval(lambda x, y: (x - y).mean().item(), a, b, seed=0)
+    interval = resampling.bootstrap_interval(
+        lambda x, y: (x - y).mean().item(), a, b, seed=0
+    )
     unpaired = 2 * 1.96 * ((a.var() + b.var()) / len(a)).sqrt().item()
-    share.append((paired.high - paired.low) / unpaired)
+    share.append((interval.high - interval.low) / unpaired)
 claim(
     "C21.17",
     "Compared item by item, the 95 % interval of a difference is under 0.7 times as wide as from two separate scores",
     max(share) < 0.7,
-    measured=f"{min(share):.2f} to {max(share):.2f} times in 8 pairs; the last: difference {paired.estimate:.3f}, "
-    f"paired {paired.low:.3f} to {paired.high:.3f}, unpaired width {unpaired:.3f}",
+    measured=f"{min(share):.2f} to {max(share):.2f} times in 8 pairs",
 )
-p_values = [resampling.mcnemar_p_value(right[64][s], right[16][s]) for s in range(8)]
+
+# %% [markdown]
+r"""
+A paired test on one pair of runs asks: do these two *files of weights* differ on more items of
+this kind? **McNemar's** test counts the items that exactly one of them gets right, and asks a coin. "Is the *recipe* better?" is another question. It needs several seeds, and several *splits*, that is other training images.
+The **sign-flip** test takes one difference per pair of runs. If the recipes were alike, each difference could as well have the other sign. It tries all $2^n$ patterns of signs, and counts how many give a mean as far from 0.
+Before looking, know what $n$ runs *can* say. The smallest p is that of all signs alike: 2 of $2^n$.
+"""
+
+# %%
+for n in (3, 5, 6, 8, 10):
+    print(f"{n:2d} pairs of runs: p is at least 2 / 2^{n} = {2 / 2**n:.4f}")
+
+# %% tags=["claim"]
+p_values = [
+    resampling.mcnemar_p_value(right[64][seed], right[16][seed]) for seed in range(8)
+]
 by_seed = score_of[64] - score_of[16]
 over_seeds = resampling.sign_flip_p_value(by_seed, seed=0)
 claim(
@@ -603,53 +862,122 @@ claim(
 
 # %% [markdown]
 r"""
-That is **D**: points, not tenths. A paired test on one pair of runs asks "do these two *files of weights* differ on more items of
-this kind?". "Is the *recipe* better?" needs several seeds (Bouthillier et al., 2021), and several splits, which this cell does not vary. Eight signs
-of one kind say "real" about a gap of over 2 points; they would say nothing about 0.3, which is smaller than the seeds' own spread. A vendor's single number
-answers neither.
+Three pairs of runs, or five, can never reach p < 0.05 with this test. Eight of one kind say p = 0.008, the smallest they can say.
 
-**Cross-validation that lies.** The labels have nothing to do with the features, so the truth is 50 %. First **C**: choose 20 of
-2,000 random features by their relation to the label, then cross-validate (a mistake that Ambroise and McLachlan, 2002, found in
-published results). Against: the same choice *inside* each fold.
+**Which seeds?** All runs so far share one split, so they speak of these 1,000 training images only. The folded claim varies the split as well. It trains widths 64, 48 and 16 eight times, each time with a new split *and* a new seed; and for contrast with one frozen seed and eight splits, twice.
 """
 
 
-# %%
-def selection_study(seed):
-    """CV accuracy on noise with features chosen on all rows, and chosen anew in every training fold."""
-    x, y = np.random.RandomState(seed).randn(60, 2000), np.arange(60) % 2
-    folds = splits.StratifiedKFold(5, shuffle=True, random_state=seed)
-    outside = splits.cross_val_score(LogisticRegression(), SelectKBest(k=20).fit_transform(x, y), y, cv=folds)
-    inside = splits.cross_val_score(make_pipeline(SelectKBest(k=20), LogisticRegression()), x, y, cv=folds)
-    return outside.mean(), inside.mean()
+# %% tags=["claim"]
+def scores(hidden, pairs):
+    """Test accuracy in points for each (seed, split)."""
+    return torch.tensor(
+        [
+            100
+            * classification.accuracy(
+                *train_digits(hidden=hidden, seed=seed, split=split).test
+            )
+            for seed, split in pairs
+        ]
+    ).double()
 
 
-outside, inside = np.array([selection_study(seed) for seed in range(5)]).T
+together = [(k, k) for k in range(8)]
+wide, near, narrow = (scores(hidden, together) for hidden in (64, 48, 16))
+frozen = {
+    seed: scores(64, pairs) - scores(16, pairs)
+    for seed in (0, 100)
+    for pairs in [[(seed, split) for split in range(8)]]
+}
+gains = {
+    "new seed and split: 64 - 16": (wide - narrow).tolist(),
+    "new seed and split: 64 - 48": (wide - near).tolist(),
+    "seed 0, eight splits: 64 - 16": frozen[0].tolist(),
+    "seed 100, eight splits: 64 - 16": frozen[100].tolist(),
+}
+fig, ax = dot_plot(
+    {"": gains}, xlabel="gain in points of accuracy, one mark a pair of runs", chance=0
+)
+show(
+    fig,
+    "Four rows of eight differences: clearly positive, around zero, clearly positive, and near zero again with the other frozen seed.",
+)
+gain, close = wide - narrow, wide - near
+p_wide, p_close = (resampling.sign_flip_p_value(each, seed=0) for each in (gain, close))
+needed = [(2 * each.std().item() / 0.3) ** 2 for each in (gain, close)]
 claim(
-    "C21.9",
-    "Features chosen before the split give over 75 % on unrelated labels; chosen inside each fold, chance (5 seeds)",
-    outside.min() > 0.75 and 0.35 < inside.mean() < 0.65,
-    measured=f"outside {outside.min():.2f} to {outside.max():.2f}, inside mean {inside.mean():.2f}",
+    "C21.30",
+    "With a new split and seed per pair, width 64 beats 16 by over a point, p < 0.05; its lead over 48 is under a point; to pin down 0.3 points "
+    "takes over 8 such pairs",
+    gain.mean() > 1 and p_wide < 0.05 and abs(close.mean()) < 1 and min(needed) > 8,
+    measured=f"64 - 16: {gain.mean():.1f} ± {gain.std():.1f} per pair, p {p_wide:.3f}; 64 - 48: {close.mean():.1f} ± {close.std():.1f}, p {p_close:.2f}; "
+    f"pairs for 0.3 points: {needed[1]:.0f} to {needed[0]:.0f}",
+)
+claim(
+    "C21.37",
+    "With one frozen seed the mean gain over eight splits differs by over 0.7 points between two such seeds: each speaks of its own initial weights",
+    abs(frozen[0].mean() - frozen[100].mean()) > 0.7,
+    measured=f"seed 0 {frozen[0].mean():.1f}, seed 100 {frozen[100].mean():.1f} points",
 )
 
 # %% [markdown]
 r"""
-**C** is near 90 %, on pure noise. Whatever looks at labels (feature selection, resampling, prompt choice, early stopping) belongs *inside*
-the loop. The same holds for choosing hyper-parameters: the best score of a grid search is a winner's score. **Nested** CV
-runs the whole search inside an outer loop, and measures on rows that the search never saw.
+*Gains of one width over another, eight pairs of runs per row.* **And 0.3 points?** The mean of $n$ differences with standard deviation $\sigma$ has a standard error of $\sigma/\sqrt n$. A gap $g$ of two standard errors needs $n = (2\sigma/g)^2$ pairs: dozens here (C21.30). A vendor's single number
+answers neither question. Whatever is frozen, the conclusion is about that one. So let everything that would differ next time differ between pairs (Bouthillier et al., 2021).
+
+**Cross-validation that lies.** The labels have nothing to do with the features, so the truth is 50 %. That is **C**: choose 20 of
+2,000 random features by their relation to the label, then cross-validate (a mistake that Ambroise and McLachlan, 2002, found in
+published results). Against: the same choice *inside* each fold.
 """
 
+# %% tags=["reveal"]
+from sklearn.feature_selection import SelectKBest
 
-# %%
+
+def selection_study(seed):
+    """Accuracy on noise: features chosen on all rows, or in each training fold."""
+    x, y = np.random.RandomState(seed).randn(60, 2000), np.arange(60) % 2
+    chosen = SelectKBest(k=20).fit_transform(x, y)  # has seen every label
+    outside = splits.cross_val_score(LogisticRegression(), chosen, y)
+    pipeline = make_pipeline(SelectKBest(k=20), LogisticRegression())
+    return outside.mean(), splits.cross_val_score(pipeline, x, y).mean()
+
+
+outside, inside = np.array([selection_study(seed) for seed in range(10)]).T
+print("chosen before the split:", outside.round(2))
+print("chosen in each fold:    ", inside.round(2))
+
+# %% tags=["claim", "reveal"]
+claim(
+    "C21.9",
+    "Features chosen before the split give over 75 % on unrelated labels; chosen inside each fold, chance (10 seeds)",
+    outside.min() > 0.75 and 0.42 < inside.mean() < 0.58,
+    measured=f"outside {outside.min():.2f} to {outside.max():.2f}, inside mean {inside.mean():.2f}",
+    answer="near 90 %",
+)
+
+# %% [markdown]
+r"""
+Near 90 %, on pure noise. Whatever looks at labels (feature selection, resampling, prompt choice, early stopping) belongs *inside*
+the loop. The same holds for choosing hyper-parameters: the best score of a grid search is a winner's score. **Nested** CV
+runs the whole search inside an outer loop, and measures on rows that the search never saw. The folded claim does so with 24 decision trees on noise.
+"""
+
+# %% tags=["claim"]
+from sklearn.tree import DecisionTreeClassifier
+
+
 def nested_study(seed):
     """The best CV score of a grid on noise, and the outer score of that whole search."""
     x, y = np.random.RandomState(seed).randn(60, 20), np.arange(60) % 2
     grid = {"max_features": [1, 2, 4], "random_state": [0, 1, 2, 3, 4, 5, 6, 7]}
-    search = splits.GridSearchCV(
-        DecisionTreeClassifier(), grid, cv=splits.StratifiedKFold(3, shuffle=True, random_state=seed)
+    inner, outer = (
+        splits.StratifiedKFold(3, shuffle=True, random_state=start + seed)
+        for start in (0, 100)
     )
-    outer = splits.cross_val_score(search, x, y, cv=splits.StratifiedKFold(3, shuffle=True, random_state=100 + seed))
-    return search.fit(x, y).best_score_, outer.mean()
+    search = splits.GridSearchCV(DecisionTreeClassifier(), grid, cv=inner)
+    apart = splits.cross_val_score(search, x, y, cv=outer).mean()
+    return search.fit(x, y).best_score_, apart
 
 
 best, nested = np.array([nested_study(seed) for seed in range(12)]).mean(axis=0)
@@ -667,49 +995,77 @@ Shuffled folds put rows of one run on both sides. Which number describes a *new*
 """
 
 # %%
-FIRST_ROW = [0, 130, 256, 386, 516, 646, 776, 915, 1029, 1157, 1287, 1415, 1545, 1667]  # of each run
-images, names = (torch.cat(parts) for parts in zip(*digits(), strict=True))
-writer = np.searchsorted(FIRST_ROW, np.arange(1797), side="right")
-nearest, pixels = KNeighborsClassifier(1), images.flatten(1).numpy()
-shuffled = (
-    splits.cross_val_predict(nearest, pixels, names, cv=splits.StratifiedKFold(14, shuffle=True, random_state=0))
-    == names.numpy()
-)
-by_writer = splits.cross_val_predict(nearest, pixels, names, cv=splits.GroupKFold(14), groups=writer) == names.numpy()
+from sklearn.datasets import load_digits
+from sklearn.neighbors import KNeighborsClassifier
+
+STARTS = [0, 130, 256, 386, 516, 646, 776, 915, 1029, 1157, 1287, 1415, 1545, 1667]
+pixels, names = load_digits(return_X_y=True)
+writer = np.searchsorted(STARTS, np.arange(1797), side="right")  # row to run
+rows = splits.KFold(14, shuffle=True, random_state=0).split(pixels)
+runs = splits.GroupKFold(14).split(pixels, groups=writer)
+hits = {}
+for name, folds in (("random folds", rows), ("by writer", runs)):
+    guess = splits.cross_val_predict(KNeighborsClassifier(1), pixels, names, cv=folds)
+    hits[name] = guess == names
+    print(f"{name:12s} error {np.mean(guess != names):.1%}")
+
+# %% tags=["claim"]
+by_writer = torch.tensor(hits["by writer"])
+error, new = (1 - values.mean() for values in hits.values())
 claim(
     "C21.19",
     "On digits, random folds hide more than half of the errors that a new writer brings",
-    1 - by_writer.mean() > 2 * (1 - shuffled.mean()),
-    measured=f"error {1 - shuffled.mean():.1%} with random folds, {1 - by_writer.mean():.1%} by writer",
+    new > 2 * error,
+    measured=f"error {error:.1%} with random folds, {new:.1%} by writer",
 )
-
-hits, cluster = torch.from_numpy(by_writer).double(), torch.from_numpy(writer)
-rows, writers = (
-    resampling.bootstrap_interval(lambda x: x.mean().item(), hits, seed=0, cluster=unit) for unit in (None, cluster)
+rows, runs = (
+    resampling.bootstrap_interval(
+        lambda x: x.mean().item(), by_writer.double(), seed=0, cluster=unit
+    )
+    for unit in (None, torch.tensor(writer))
 )
 claim(
     "C21.25",
     "Drawing whole runs instead of rows widens the interval by over a half: 14 runs are the sample, not 1,797 rows",
-    writers.high - writers.low > 1.5 * (rows.high - rows.low),
-    measured=f"rows {rows.low:.3f} to {rows.high:.3f}, runs {writers.low:.3f} to {writers.high:.3f}",
+    runs.high - runs.low > 1.5 * (rows.high - rows.low),
+    measured=f"rows {rows.low:.3f} to {rows.high:.3f}, runs {runs.low:.3f} to {runs.high:.3f}",
 )
 
 # %% [markdown]
 r"""
-**Can the probabilities be believed?** 300 noisy training digits, trained to the end, so the model is sure of itself. One number
-$T$, fitted on 400 held-out digits, divides the logits. The argmax cannot change. Does anything else?
+The same holds for the interval: the unit that would be drawn again is a writer, so a bootstrap draws whole writers (C21.25).
+
+**Can the probabilities be believed?** 300 noisy training digits, trained to the end, so the model is sure of itself. *ECE*, the expected calibration error, sorts answers into bins by confidence, and averages the distance between
+confidence and share right over the bins, weighted by their counts. One number $T$, fitted on 287 held-out digits, divides the logits. The argmax cannot change. Does anything else?
 """
 
 # %%
-(before, after), temperatures, early = torch.zeros(2, 3, 3), [], []  # (seeds, 3): accuracy, ECE, log loss
-for seed in range(3):
-    early.append(F.cross_entropy(*train_digits(64, seed, examples=300, noise=0.4, steps=100)[1]).item())
-    (held_out, held_label), (logits, truth) = train_digits(64, seed, examples=300, noise=0.4, steps=400)
-    temperatures.append(calibration.fit_temperature(held_out, held_label))
-    for result, scaled in ((before, logits), (after, logits / temperatures[-1])):
-        ece = calibration.expected_calibration_error(scaled.softmax(-1), truth)
-        result[seed] = torch.tensor([classification.accuracy(scaled, truth), ece, F.cross_entropy(scaled, truth)])
+run = train_digits(hidden=64, seed=0, examples=300, noise=0.4, steps=400)
+T = calibration.fit_temperature(*run.held_out)
+z, y = run.test
+print("T above 1:", T > 1)
+print("same answers:", torch.equal(z.argmax(1), (z / T).argmax(1)))
+print("lower log loss:", (F.cross_entropy(z / T, y) < F.cross_entropy(z, y)).item())
 
+# %% tags=["claim"]
+from course_lib.lesson.prediction_figures import plot_reliability
+
+(before, after), temperatures, early = torch.zeros(2, 3, 3), [], []
+for seed in range(3):  # columns: accuracy, ECE, log loss
+    short = {"hidden": 64, "seed": seed, "examples": 300, "noise": 0.4}
+    early.append(F.cross_entropy(*train_digits(**short, steps=100).test).item())
+    held_out, (logits, truth) = train_digits(**short, steps=400)
+    temperatures.append(calibration.fit_temperature(*held_out))
+    for result, z in ((before, logits), (after, logits / temperatures[-1])):
+        ece = calibration.expected_calibration_error(z.softmax(-1), truth)
+        result[seed] = torch.tensor(
+            [classification.accuracy(z, truth), ece, F.cross_entropy(z, truth)]
+        )
+both = {"as trained": logits, "divided by T": logits / temperatures[-1]}
+show(
+    plot_reliability({name: z.softmax(-1) for name, z in both.items()}, truth),
+    "Reliability diagrams. As trained, bars stay below the diagonal; after division by the temperature they come near it.",
+)
 claim(
     "C21.7",
     "Temperature scaling leaves accuracy as it is, more than halves ECE and lowers the log loss (3 seeds)",
@@ -721,68 +1077,75 @@ claim(
     f"{after[:, 1].mean():.2f}, log loss {before[:, 2].mean():.2f} to {after[:, 2].mean():.2f}; had training stopped at step 100: {np.mean(early):.2f}",
 )
 
-# %%
-fig, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), layout="constrained", sharey=True)
-for ax, name, scaled in zip(axes, ("as trained", "divided by T"), (logits, logits / temperatures[-1]), strict=True):
-    confidence, answer = scaled.softmax(-1).max(-1)
-    bins = calibration.confidence_bins(confidence, answer == truth, bins=10)
-    ax.bar(bins.edges[:-1], bins.accuracy, width=0.1, align="edge", color=COLOURS[0], edgecolor="white")
-    ax.plot([0, 1], [0, 1], ":", color="grey")
-    ax.set(xlabel="confidence", title=name, xlim=(0, 1), ylim=(0, 1))
-axes[0].set_ylabel("share right")
-show(
-    fig,
-    "Reliability diagrams. As trained, bars stay below the diagonal; after division by the temperature they come near it.",
-)
-
 # %% [markdown]
 r"""
 Temperature scaling (Guo et al., 2017) has something to repair here, because 400 steps went far past the point where the log loss was
 best: after 100 it was about where the temperature brings it now. It is no law that networks are overconfident: Minderer et al. (2021) find several recent image models well calibrated.
 
-**Two traps of ECE.** What does a *perfectly* calibrated model score, and what does one that knows nothing?
+**Two traps of ECE.** What does a *perfectly* calibrated model score? Draw probabilities, then draw the labels from exactly those probabilities.
 """
 
 # %%
+for n in (200, 2000, 20_000):
+    generator = torch.Generator().manual_seed(0)
+    p = (1.5 * torch.randn(n, 10, generator=generator)).softmax(-1)
+    drawn = torch.multinomial(p, 1, generator=generator).flatten()
+    for bins in (15, 50):
+        error = calibration.expected_calibration_error(p, drawn, bins=bins)
+        print(f"{n:6d} examples, {bins} bins: ECE {error:.3f}")
+
+# %% tags=["claim"]
 finite = {}
 for n in (200, 2000, 20_000):
     generator = torch.Generator().manual_seed(0)
     p = (1.5 * torch.randn(n, 10, generator=generator)).softmax(-1)
-    drawn = torch.multinomial(p, 1, generator=generator).flatten()  # labels follow p exactly
-    finite[n] = [calibration.expected_calibration_error(p, drawn, bins=bins) for bins in (15, 50)]
+    drawn = torch.multinomial(p, 1, generator=generator).flatten()
+    finite[n] = [
+        calibration.expected_calibration_error(p, drawn, bins=bins) for bins in (15, 50)
+    ]
 claim(
     "C21.11",
     "A perfectly calibrated model has an ECE above 0.03 on 200 examples, more with 50 bins, and below 0.02 on 20,000",
-    finite[200][0] > 0.03 and finite[200][1] > finite[200][0] and finite[20_000][0] < 0.02,
-    measured=", ".join(f"{n}: {a:.3f} (50 bins {b:.3f})" for n, (a, b) in finite.items()),
+    finite[200][0] > 0.03
+    and finite[200][1] > finite[200][0]
+    and finite[20_000][0] < 0.02,
+    measured=", ".join(
+        f"{n}: {a:.3f} (50 bins {b:.3f})" for n, (a, b) in finite.items()
+    ),
 )
-
-train_labels = digits()[0][1]
-base_rate = torch.bincount(train_labels, minlength=10) / len(train_labels)
+seen = torch.tensor(names[:1287])  # the labels of the training writers
+base_rate = torch.bincount(seen, minlength=10) / len(seen)
 always = base_rate.repeat(len(truth), 1)
 no_idea = calibration.expected_calibration_error(always, truth)
+brier = [
+    calibration.brier_score(p, truth)
+    for p in (always, both["divided by T"].softmax(-1))
+]
 claim(
     "C21.12",
     "Always saying the base rate is calibrated and useless: ECE under 0.02, accuracy at chance; Brier tells them apart",
     no_idea < 0.02
     and classification.accuracy(always, truth) < 0.15
-    and calibration.brier_score((logits / temperatures[-1]).softmax(-1), truth)
-    < calibration.brier_score(always, truth) - 0.2,
-    measured=f"ECE {no_idea:.3f}, accuracy {classification.accuracy(always, truth):.2f}, Brier {calibration.brier_score(always, truth):.2f}, "
-    f"the network's {calibration.brier_score((logits / temperatures[-1]).softmax(-1), truth):.2f}",
+    and brier[1] < brier[0] - 0.2,
+    measured=f"ECE {no_idea:.3f}, accuracy {classification.accuracy(always, truth):.2f}, Brier {brier[0]:.2f}, "
+    f"the network's {brier[1]:.2f}",
 )
 
 # %% [markdown]
 r"""
+The first trap: a finite sample never looks calibrated, and more bins look worse. The second: always saying the base rate is calibrated, and knows nothing (C21.12). A *proper score* rewards both virtues. The Brier score is the squared distance between probabilities and one-hot label;
+log loss is the other one.
+
 ### Exercise 21.4 · ece ●●○ 10 minutes
 
-`(B, K), (B,), bins -> float`. Bins are (low, high] of the predicted class's probability; empty ones are left out.
+`probabilities` (B, K), rows of sum 1; `label` (B,); `bins`, an integer of 1 or more. The confidence of an example is the probability of its predicted class (the argmax). Cut (0, 1] into `bins` equal intervals (low, high]. Return the sum over the bins of (count / B) · |share right − mean confidence|, a float;
+empty bins add nothing.
 """
 
 
 # %% tags=["exercise"]
 def ece(probabilities, label, bins):
-    """Expected calibration error."""
+    """(B, K), (B,) -> a float."""
     raise NotImplementedError
 
 
@@ -792,53 +1155,80 @@ hint(exercise.ece)
 # %% [markdown]
 r"""
 **Threshold by cost.** A missed malignant tumour costs 20, a false alarm 1. Half of the 569 patients train, a quarter validates, a
-quarter tests; ten splits. Four policies: 0.5; the cheapest threshold *on validation*; $c_{FP}/(c_{FP} + c_{FN}) = 1/21$, which is
-optimal for calibrated probabilities; call everybody ill. **Predict** the order.
+quarter tests; ten splits. Four policies: 0.5; the cheapest threshold *on validation*; 1/21; call everybody ill.
+
+**Why 1/21?** Calling ill costs $(1-p)\,c_{FP}$ on average, calling well costs $p\,c_{FN}$. Ill is cheaper when $p\,c_{FN} > (1-p)\,c_{FP}$, that is $p > \frac{c_{FP}}{c_{FP}+c_{FN}} = \frac{1}{21}$. It needs probabilities that can be believed.
 """
 
+# %%
+bet(
+    "C21.13",
+    "With 2 of the 30 features, so with a weak model: which policy costs most?",
+    ["0.5", "cheapest on validation", "1/21", "call everybody ill"],
+)
+
 
 # %%
-def threshold_study(seed, features):
+def cost(p, ill, threshold):
+    """Per patient: 20 for a miss, 1 for a false alarm."""
+    wrong = (p >= threshold) != ill
+    return (wrong * np.where(ill, 20, 1)).mean()
+
+
+def halves(x, ill, seed):
+    """x and ill of two halves with equal shares of ill."""
+    first, second, ill_first, ill_second = splits.train_test_split(
+        x, ill, test_size=0.5, random_state=seed, stratify=ill
+    )
+    return (first, ill_first), (second, ill_second)
+
+
+# %%
+def policy_costs(columns, seed):
     """Cost per test patient of four policies."""
-    fitting, rest = splits.train_test_split(np.arange(569), test_size=0.5, random_state=seed, stratify=malignant)
-    choosing, testing = splits.train_test_split(rest, test_size=0.5, random_state=seed, stratify=malignant[rest])
-    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(features[fitting], malignant[fitting])
-    p_choosing, p = (torch.from_numpy(model.predict_proba(features[rows])[:, 1]) for rows in (choosing, testing))
-    costs = {"false_positive_cost": 1.0, "false_negative_cost": 20.0}
-    tuned = thresholds.cheapest_threshold(malignant[choosing], p_choosing, **costs).threshold
-    policies = {
-        "0.5": 0.5,
-        "cheapest on validation": tuned,
-        "1 / 21": thresholds.bayes_threshold(**costs),
-        "all ill": 0.0,
-    }
-    ill = malignant[testing] == 1
-    price = torch.where(ill, 20.0, 1.0).double()
-    return {name: (price * ((p >= cut) != ill)).mean().item() for name, cut in policies.items()}
+    fitted, rest = halves(table.data[:, columns], table.target == 0, seed)
+    validation, test = halves(*rest, seed)
+    model = make_pipeline(StandardScaler(), LogisticRegression()).fit(*fitted)
+    (p_val, ill_val), (p, ill) = (
+        (model.predict_proba(x)[:, 1], ill) for x, ill in (validation, test)
+    )
+    tuned = p_val[np.argmin([cost(p_val, ill_val, each) for each in p_val])]
+    cuts = {"0.5": 0.5, "validation": tuned, "1 / 21": 1 / 21, "all ill": 0.0}
+    return {name: cost(p, ill, threshold) for name, threshold in cuts.items()}
 
 
-# %%
-cost = {}
-for name, columns in (("2 features", [1, 4]), ("30 features", range(30))):
-    found = [threshold_study(seed, table.data[:, columns]) for seed in range(10)]
-    cost[name] = {policy: [run[policy] for run in found] for policy in found[0]}
-fig, ax = dot_plot(cost, xlabel="cost per patient on the test part, one mark a split")
+# %% tags=["claim", "reveal"]
+costs = {}
+for name, columns in (("2 features", [1, 4]), ("30 features", list(range(30)))):
+    runs = [policy_costs(columns, seed) for seed in range(10)]
+    costs[name] = {policy: [run[policy] for run in runs] for policy in runs[0]}
+fig, ax = dot_plot(costs, xlabel="cost per patient on the test part, one mark a split")
 show(
     fig,
     "Costs of four policies. The threshold of one half costs most for the weak model; the cost ratio's threshold is cheap.",
 )
-mean = {name: {policy: np.mean(values) for policy, values in policies.items()} for name, policies in cost.items()}
+mean = {
+    name: {policy: np.mean(values) for policy, values in policies.items()}
+    for name, policies in costs.items()
+}
+library = thresholds.bayes_threshold(false_positive_cost=1.0, false_negative_cost=20.0)
 claim(
     "C21.13",
     "With misses 20 times dearer 1/21 costs under 0.6 times what 0.5 does; with 2 features 0.5 is dearer than calling all ill",
     all(each["1 / 21"] < 0.6 * each["0.5"] for each in mean.values())
-    and min(cost["2 features"]["0.5"]) > max(cost["2 features"]["all ill"]),
-    measured="; ".join(f"{name}: " + ", ".join(f"{k} {v:.2f}" for k, v in each.items()) for name, each in mean.items()),
+    and min(costs["2 features"]["0.5"]) > max(costs["2 features"]["all ill"])
+    and max(mean["2 features"], key=mean["2 features"].get) == "0.5"
+    and library == 1 / 21,
+    measured="; ".join(
+        f"{name}: " + ", ".join(f"{k} {v:.2f}" for k, v in each.items())
+        for name, each in mean.items()
+    ),
+    answer="0.5",
 )
 
 # %% [markdown]
 r"""
-The threshold tuned on validation is *not* the clear winner: some 50 malignant cases do not pin down a threshold that should miss
+*Ten splits, four policies.* The threshold tuned on validation is *not* the clear winner: some 50 malignant cases do not pin down a threshold that should miss
 one or two. With calibrated probabilities the cost ratio needs no tuning. (scikit-learn's `TunedThresholdClassifierCV` averages
 over folds.)
 
@@ -847,47 +1237,60 @@ over folds.)
 
 # %%
 ill = malignant == 1
-area = torch.from_numpy(table.data[:, 3])[ill]
-third = torch.bucketize(area, area.quantile(torch.tensor([1 / 3, 2 / 3], dtype=torch.float64)))
-found = (strong[ill] >= 0.5).double()
-overall = found.mean().item()
-report = resampling.subgroup_report(lambda x: x.mean().item(), third, found, seed=0)
-for name, group in zip(("small", "middle", "large"), report.values(), strict=True):
-    print(f"{name:7s}{group.count} malignant tumours")
+area, found = torch.tensor(table.data[:, 3])[ill], strong[ill] >= 0.5
+cuts = area.quantile(torch.tensor([1 / 3, 2 / 3], dtype=torch.float64))
+third = torch.bucketize(area, cuts)
+for k, name in enumerate(("small", "middle", "large")):
+    group = found[third == k]
+    print(f"{name:6s} {len(group)} malignant tumours, {group.sum()} found")
+
+# %% tags=["claim"]
+overall = found.double().mean().item()
+report = resampling.subgroup_report(
+    lambda x: x.mean().item(), third, found.double(), seed=0
+)
 claim(
     "C21.20",
     "One recall hides another: the smallest third of malignant tumours is over 3 points below the overall recall",
-    report[0].interval.estimate < overall - 0.03 and report[2].interval.estimate > overall,
+    report[0].interval.estimate < overall - 0.03
+    and report[2].interval.estimate > overall,
     measured=f"overall {overall:.3f}; "
-    + ", ".join(f"{g.interval.estimate:.3f} ({g.interval.low:.2f} to {g.interval.high:.2f})" for g in report.values())
+    + ", ".join(
+        f"{g.interval.estimate:.3f} ({g.interval.low:.2f} to {g.interval.high:.2f})"
+        for g in report.values()
+    )
     + f"; no miss in {report[2].count} still allows {3 / report[2].count:.1%}",
 )
 
 # %% [markdown]
 r"""
 The small ones are those one would want to find early. Note the width of the interval: 71 tumours. A subgroup figure without its
-count is a rumour. And "1.00 to 1.00" is a blind spot of the bootstrap, which cannot draw a miss that the sample does not hold: with
-0 misses in $n$ the 95 % limit is about $3/n$ (rule of three).
+count is a rumour. And "1.00 to 1.00" is a blind spot of the bootstrap, which cannot draw a miss that the sample does not hold.
 
-## 21.7 Wrong answers people give
+**Why 3/n?** With a true miss rate $p$, no miss in $n$ has the chance $(1-p)^n \approx e^{-pn}$. That is 5 % at $pn = -\ln 0.05 = 3.0$. So 0 misses in $n$ leave room for a miss rate of $3/n$: the rule of three.
 
-Bet before you run: is the sentence true?
+## 21.8 Wrong answers people give
+
+Is the sentence true? Say why not before you read on.
 
 > **"F1 combines accuracy and recall." · "F1 is the metric for imbalanced data."**
 
 The first sounds right because in Chinese 准确率 and 精确率 differ by one character. The second forgets that precision contains
-the prevalence: the *same* classifier, same TPR and FPR, gets another F1 in every hospital.
-
-> **"The ROC curve plots precision against recall."** · **"AUC depends on the threshold you choose, but not on the size of the data."**
-
-Mixing up the two curves is no slip of the tongue: at 1 % positives the areas of a weak ranker, AUC 0.8, differ by an order of magnitude
-(C21.2); those of a perfect one are both 1. The second sentence has it backwards twice: no threshold is involved (C21.1), and the *estimate* from a small test set can be anywhere (C21.3).
+the prevalence: the *same* classifier, with the same true and false positive rate, gets another F1 in every hospital.
 """
 
 # %%
+tp, fn, fp, tn = 6, 4, 30, 960
+accuracy, recall = (tp + tn) / 1000, tp / (tp + fn)
+print(f"F1 {2 * tp / (2 * tp + fp + fn):.2f}")
+print(f"from accuracy {2 * accuracy * recall / (accuracy + recall):.2f}")
+for share in (0.5, 0.1, 0.01):  # recall 0.9, false positive rate 0.2
+    tp, fp, fn = 0.9 * share, 0.2 * (1 - share), 0.1 * share
+    print(f"{share:4.0%} positives: F1 {2 * tp / (2 * tp + fp + fn):.2f}")
+
+# %% tags=["claim"]
 table_of_1000 = torch.tensor([[960, 30], [4, 6]])  # rows: well, ill
 f1 = classification.precision_recall_f1(table_of_1000).f1[1].item()
-accuracy, recall = 966 / 1000, 6 / 10
 mixed = 2 * accuracy * recall / (accuracy + recall)
 claim(
     "C21.4",
@@ -895,22 +1298,39 @@ claim(
     abs(f1 - 12 / 46) < 1e-9 and mixed > 0.7,
     measured=f"{f1:.2f}, {mixed:.2f}",
 )
-
-
-falling = [2 * 0.9 * share / (0.9 * share + 0.2 * (1 - share) + share) for share in (0.5, 0.1, 0.01)]
+falling = [
+    2 * 0.9 * share / (0.9 * share + 0.2 * (1 - share) + share)
+    for share in (0.5, 0.1, 0.01)
+]
 claim(
     "C21.8",
     "Same recall 0.9, same false positive rate 0.2: F1 falls from over 0.8 at 50 % positives to under 0.1 at 1 %",
     falling[0] > 0.8 and falling[2] < 0.1,
     measured=", ".join(f"{value:.2f}" for value in falling),
 )
-y, s = rare["1.0%"]
-roc_area, pr_area = ranking.roc_auc(y, s), ranking.average_precision(y, s)
+
+# %% [markdown]
+r"""
+> **"The ROC curve plots precision against recall."** · **"AUC depends on the threshold you choose, but not on the size of the data."**
+
+Mixing up the two curves is no slip of the tongue: at 1 % positives the areas of a weak ranker, AUC 0.8, differ by an order of magnitude;
+those of a strong one come together, and a perfect one has 1 and 1. The second sentence has it backwards twice: no threshold is involved (C21.1), and the *estimate* from a small test set can be anywhere (C21.3).
+"""
+
+# %% tags=["claim"]
+worlds = {
+    shift: make_scores(2020, 200_000, seed=1, shift=shift) for shift in (1.17, 6.0)
+}
+areas = {
+    shift: (ranking.roc_auc(y, s), ranking.average_precision(y, s))
+    for shift, (y, s) in worlds.items()
+}
 claim(
     "C21.26",
-    "One set of scores at 1 % positives: the area under ROC is over 8 times the area under precision-recall",
-    roc_area > 8 * pr_area,
-    measured=f"ROC {roc_area:.2f}, PR {pr_area:.3f}",
+    "One set of scores at 1 % positives: for a weak ranker the area under ROC is over 8 times the area under precision-recall; "
+    "for a strong one they differ by under a tenth",
+    areas[1.17][0] > 8 * areas[1.17][1] and areas[6.0][0] < 1.1 * areas[6.0][1],
+    measured="; ".join(f"ROC {roc:.3f}, PR {pr:.3f}" for roc, pr in areas.values()),
 )
 
 # %% [markdown]
@@ -922,10 +1342,12 @@ fit does not know that a cross-validation happened. Nor is the spread over folds
 not independent, and intervals built from it are too narrow (Bates et al., 2021).
 """
 
-# %%
-final = make_pipeline(StandardScaler(), LogisticRegression()).fit(table.data, malignant)
-weights = final[-1].coef_.tobytes()
-estimate = splits.cross_val_score(make_pipeline(StandardScaler(), LogisticRegression()), table.data, malignant, cv=5)
+# %% tags=["claim"]
+final = make_pipeline(StandardScaler(), LogisticRegression())
+weights = final.fit(table.data, malignant)[-1].coef_.tobytes()
+estimate = splits.cross_val_score(
+    make_pipeline(StandardScaler(), LogisticRegression()), table.data, malignant, cv=5
+)
 again = make_pipeline(StandardScaler(), LogisticRegression()).fit(table.data, malignant)
 claim(
     "C21.6",
@@ -938,25 +1360,26 @@ claim(
 r"""
 > **"Accuracy, where every decision has to be right."** · **"`recall_score(y, prediction)` is the share of cancers found."**
 
-If ever something is rare, accuracy rewards ignoring it. And a library cannot know which class you fear: scikit-learn takes label 1
+Where something is rare, accuracy rewards ignoring it. And a library cannot know which class you fear: scikit-learn takes label 1
 as positive, and in its own breast-cancer table 1 means *benign*.
 """
 
-# %%
-screening = classification.precision_recall_f1(torch.tensor([[990, 0], [10, 0]]))  # calls nobody ill
+# %% tags=["claim"]
+screening = classification.precision_recall_f1(torch.tensor([[990, 0], [10, 0]]))
 claim(
     "C21.22",
     "Calling nobody ill at 1 % prevalence: accuracy 0.99, recall 0, F1 0",
     screening.recall[1].item() == 0.0 and screening.f1[1].item() == 0.0,
     measured=f"accuracy {990 / 1000}, recall {screening.recall[1].item()}",
 )
-benign_called = (strong < 0.5).long().numpy()
+benign_called = (strong < 0.5).long()
 default = sk.recall_score(table.target, benign_called)
 cancers = sk.recall_score(table.target, benign_called, pos_label=0)
 claim(
     "C21.14",
     "On scikit-learn's breast-cancer table the default recall is that of the benign class, and the higher of the two",
-    default == ((strong < 0.5) & (malignant == 0)).sum().item() / 357 and cancers < default,
+    default == ((strong < 0.5) & (malignant == 0)).sum().item() / 357
+    and cancers < default,
     measured=f"default {default:.3f}, cancers found {cancers:.3f}",
 )
 
@@ -964,7 +1387,7 @@ claim(
 r"""
 > **"Evaluate, then adjust the parameters by the result."**
 
-Right on validation data, wrong on test data: C21.5 is what happens. There is comfort: on CIFAR-10 and ImageNet, re-used
+Right on validation data, wrong on test data: the leaderboard of 21.6 is what happens. There is comfort: on CIFAR-10 and ImageNet, re-used
 for a decade, Recht et al. (2019) found accuracies lower on fresh test sets, but the *ranking* of models nearly intact.
 
 > **"F1 to judge a search engine."**
@@ -972,35 +1395,38 @@ for a decade, Recht et al. (2019) found accuracies lower on fresh test sets, but
 A search engine returns an order, cut off by the user's patience: Recall@K, MRR, nDCG, and say how large the gallery is: lesson 06 (planned).
 Captions, answers and hallucinations need other metrics again: lesson 22 (planned).
 
-## 21.8 At scale
+## 21.9 At scale
 
-**How many test items?** The standard error of an accuracy is $\sqrt{p(1-p)/n}$, of the difference of two separate ones
-$\sqrt{2p(1-p)/n}$, of a *paired* difference about $\sqrt{d/n}$, where $d$ is the share of items on which exactly one model is right. For a
-true gap $g$ of two standard errors, which half of all test sets would show as significant (for four in five, double it), $n$ is:
+**How many test items?** One item is right with probability $p$: variance $p(1-p)$. A mean of $n$ items: $p(1-p)/n$. The difference of two separate means: twice that. Paired, an item counts +1 or −1 only if exactly one model is right.
+Call the share of such items $d$; then the variance is about $d/n$. A true gap $g$ of two standard errors, which half of all test sets would show as significant, needs $n = 2p(1-p)\,(2/g)^2$ items unpaired, and $d\,(2/g)^2$ paired. For four in five test sets, double it.
 """
 
 # %%
-print(f"{'gap':>6s}{'unpaired, p = 0.8':>20s}{'paired, d = 0.10':>20s}{'paired, d = 0.02':>20s}")
+print("   gap  unpaired, p = 0.8  paired, d = 0.10  paired, d = 0.02")
 for gap in (0.05, 0.01, 0.003, 0.001):
-    unpaired = 2 * 0.8 * 0.2 * (2 / gap) ** 2
-    need = [unpaired, *(d * (2 / gap) ** 2 for d in (0.10, 0.02))]
-    print(f"{gap:6.1%}" + "".join(f"{n:>20,.0f}" for n in need))
+    items = [variance * (2 / gap) ** 2 for variance in (0.32, 0.10, 0.02)]
+    print(f"{gap:6.1%}" + "".join(f"{n:18,.0f}" for n in items))
 
 # %% [markdown]
 r"""
 A gain of 0.3 points on a benchmark of 1,000 items is below what the benchmark can see, paired or not.
 
 **Several GPUs, many batches.** A ratio whose denominator changes from batch to batch (precision, recall, F1) must not be averaged over batches. Counts add up: all-reduce the
-confusion matrix, K² integers, and divide once. AUC needs all scores in one place (8 bytes an example with its label: 0.8 GB for
-100 million), or a histogram of scores per class. **Mixed precision.** A sigmoid in bfloat16 has no number between 0.996 and 1, so the
-top of the ranking becomes a few large ties, and nobody can say which 10 come first. Rank by logits in float32.
+confusion matrix, K² integers, and divide once. AUC needs all scores in one place (8 bytes per example with its label: 0.8 GB for
+100 million), or a histogram of scores per class.
 """
 
-# %%
+# %% tags=["claim"]
 y, s = make_scores(40, 1960, seed=0, shift=2.0)
 order = torch.randperm(2000, generator=torch.Generator().manual_seed(0))
-matrices = [classification.confusion_matrix(y[rows], (s[rows] > 1.5).long(), classes=2) for rows in order.split(32)]
-f1_of = [classification.precision_recall_f1(matrix).f1[1].item() for matrix in (sum(matrices), *matrices)]
+matrices = [
+    classification.confusion_matrix(y[rows], (s[rows] > 1.5).long(), classes=2)
+    for rows in order.split(32)
+]
+f1_of = [
+    classification.precision_recall_f1(matrix).f1[1].item()
+    for matrix in (sum(matrices), *matrices)
+]
 whole = classification.confusion_matrix(y, (s > 1.5).long(), classes=2)
 claim(
     "C21.16",
@@ -1008,7 +1434,6 @@ claim(
     torch.equal(sum(matrices), whole) and abs(np.mean(f1_of[1:]) - f1_of[0]) > 0.02,
     measured=f"F1 {f1_of[0]:.3f}, mean over 63 batches {np.mean(f1_of[1:]):.3f}",
 )
-
 y, s = make_scores(200, 20_000, seed=0, shift=3.0)
 logit, low = 3 * s - 6, torch.sigmoid(3 * s - 6).bfloat16()
 distinct = [len(values.topk(200).values.unique()) for values in (low, logit.float())]
@@ -1022,31 +1447,348 @@ claim(
 
 # %% [markdown]
 r"""
-## 21.9 Interview
+**Mixed precision.** A sigmoid in bfloat16 has no number between 0.996 and 1, because 8 bits of mantissa make steps of 1/256 below 1. So the
+top of the ranking becomes a few large ties, and nobody can say which 10 come first (C21.24). Rank by logits in float32.
+
+## 21.10 Going deeper
+
+Each part stands alone; none but the first is needed for the 60-second answer.
+
+**Boxes: IoU and mAP.** A detector, or a vision-language model that points, answers with boxes. *Intersection over union* says how well one box fits: the area that both cover, over the area that at least one covers. A true box of 20 × 20, and a copy that is moved to the right:
+"""
+
+# %%
+truth = torch.tensor([10.0, 10, 30, 30])  # left, top, right, bottom
+for shift in (1, 2, 5, 10, 20):
+    moved = truth + torch.tensor([shift, 0, shift, 0])
+    side = torch.minimum(truth, moved)[2:] - torch.maximum(truth, moved)[:2]
+    both = side.clamp(min=0).prod()
+    print(f"moved by {shift:2d} of 20: IoU {both / (400 + 400 - both):.2f}")
+
+# %% [markdown]
+r"""
+A quarter of the side costs 40 % of the IoU. Boxes that do not touch have 0, near or far.
+
+*Average precision* then needs hits and misses. Go down the list of found boxes by score. Each box takes the true box of its image and class that it overlaps most, if that is still free and the IoU reaches the threshold: a hit. All others are misses, a second box on a taken object too.
+COCO takes, at each of the recalls 0, 0.01 … 1, the best precision at that recall or beyond, and averages. Five boxes to find, five found:
+"""
+
+# %%
+hit = torch.tensor([1, 0, 1, 1, 0])  # from the highest score down
+precision = hit.cumsum(0) / torch.arange(1, 6)
+recall = hit.cumsum(0) / 5  # 5 true boxes, two are never found
+ap = 0.0
+for r in torch.linspace(0, 1, 101):
+    beyond = precision[recall > r - 1e-6]
+    ap += beyond.max().item() / 101 if len(beyond) else 0.0
+print(f"precision {precision.numpy().round(2)}, AP {ap:.3f}")
+
+# %% tags=["claim"]
+from matplotlib.patches import Rectangle
+
+from course_lib.metrics import detection
+
+
+def squares(seed, jitter):
+    """60 images with four boxes of 20 x 20 each, found with a jitter in pixels; 120 inventions."""
+    random = torch.Generator().manual_seed(seed)
+    corner = 80 * torch.rand(240, 2, generator=random)
+    real = torch.cat([corner, corner + 20], dim=1)
+    moved = (jitter * torch.randn(240, 2, generator=random)).repeat(1, 2)
+    elsewhere = 80 * torch.rand(120, 2, generator=random)
+    image, label = torch.arange(240) // 4, torch.arange(240) % 2
+    found = detection.Boxes(
+        torch.cat([image, image[:120]]),
+        torch.cat([label, label[:120]]),
+        torch.cat([real + moved, torch.cat([elsewhere, elsewhere + 20], dim=1)]),
+    )
+    score = torch.rand(360, generator=random) + 0.5 * (torch.arange(360) < 240)
+    return found, score, detection.Boxes(image, label, real)
+
+
+def curve(jitter, seed=0):
+    """AP at each of COCO's ten IoUs."""
+    world = squares(seed, jitter)
+    return [
+        detection.mean_average_precision(*world, ious=(iou,))
+        for iou in detection.COCO_IOU
+    ]
+
+
+curves = {jitter: curve(jitter) for jitter in (0.5, 1.0, 2.0, 4.0)}
+fig, (left, right) = plt.subplots(1, 2, figsize=(7.2, 3.0), layout="constrained")
+found, score, real = squares(0, 2.0)
+for boxes, style, colour in ((real, "-", "black"), (found, "--", COLOURS[1])):
+    for x, y, far, _ in boxes.box[boxes.image == 1].tolist():
+        left.add_patch(
+            Rectangle((x, y), far - x, 20, fill=False, linestyle=style, color=colour)
+        )
+left.set(xlim=(-5, 105), ylim=(105, -5), aspect="equal", title="one image, 2 pixels")
+for (jitter, values), mark in zip(curves.items(), "os^D", strict=True):
+    right.plot(detection.COCO_IOU, values, mark + "-", label=f"{jitter:g} pixels")
+right.set(xlabel="IoU that makes a hit", ylabel="AP", ylim=(0, 1.02))
+right.legend(title="jitter", fontsize=8)
+show(
+    fig,
+    "Left: four true boxes (black) and what was found (dashed), two inventions among it. Right: AP falls with the IoU, sooner for larger jitter.",
+)
+by_library = detection.ranked_average_precision(hit.bool(), -torch.arange(5.0), 5)
+ap50, ap75 = ([curve(2.0, seed)[k] for seed in range(5)] for k in (0, 5))
+claim(
+    "C21.31",
+    "Boxes of 20 pixels found with a jitter of 2: AP at IoU 0.50 is over 0.8, at 0.75 under half of that (5 seeds); the loop is the library's AP",
+    min(ap50) > 0.8
+    and all(strict < 0.5 * loose for loose, strict in zip(ap50, ap75, strict=True))
+    and abs(by_library - ap) < 1e-6,
+    measured=f"AP50 {min(ap50):.2f} to {max(ap50):.2f}, AP75 {min(ap75):.2f} to {max(ap75):.2f}, AP50:95 {np.mean(curves[2.0]):.2f}",
+)
+twice = detection.Boxes(*(torch.cat([part[:240]] * 2) for part in found))
+ranks = torch.cat([score[:240], score[:240] - 0.001])
+alone = detection.Boxes(*(part[:240] for part in found))
+once, doubled, invented = (
+    detection.mean_average_precision(boxes, order, real, ious=(0.5,))
+    for boxes, order in (
+        (alone, score[:240]),
+        (twice, ranks),
+        (found, score - 2 * (torch.arange(360) >= 240)),
+    )
+)
+claim(
+    "C21.38",
+    "A second box on every object, scored just below the first, costs over a quarter of AP50; 120 inventions below all hits cost nothing",
+    doubled < 0.75 * once and abs(invented - once) < 0.01,
+    measured=f"AP50 {once:.3f}, doubled {doubled:.3f}, with inventions {invented:.3f}",
+)
+
+# %% [markdown]
+r"""
+*mAP* is the mean of AP over classes, and in COCO also over the IoUs 0.50, 0.55 … 0.95. So say which: "AP50" forgives loose boxes, "AP75" does not, and AP50:95 is a mean of both worlds. The library's figure equals that of COCO's own code; `tests/test_metrics_detection.py` keeps three comparisons.
+Three traps. Low-scored inventions are free (C21.38), so mAP does not say which boxes to *show*; that is a threshold, with precision and recall. Duplicates are dear, which is why detectors suppress them. And a language model that writes coordinates as text gives no score, so there is no ranking: report the share of phrases whose box has an IoU of at least 0.5, as for referring expressions, or precision and recall at that IoU.
+
+**Balanced accuracy and MCC.** Two rivals of F1 for a confusion matrix. *Balanced accuracy* is the mean of the recalls of the classes, (TPR + TNR)/2, where TNR = TN/(TN + FP). *Matthews' correlation* is the correlation of label and call, $\frac{TP \cdot TN - FP \cdot FN}{\sqrt{(TP+FP)(TP+FN)(TN+FP)(TN+FN)}}$; it sees all four cells, and chance is 0.
+The classifier of C21.8 again, recall 0.9 and false positive rate 0.2, in worlds of every prevalence:
+"""
+
+# %% tags=["claim"]
+shares = np.geomspace(0.001, 0.5, 40)
+tp, fn, fp, tn = 0.9 * shares, 0.1 * shares, 0.2 * (1 - shares), 0.8 * (1 - shares)
+lines = {
+    "accuracy": tp + tn,
+    "balanced accuracy": (tp / (tp + fn) + tn / (tn + fp)) / 2,
+    "F1": 2 * tp / (2 * tp + fp + fn),
+    "MCC": (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)),
+}
+fig, ax = plt.subplots(figsize=(5.6, 2.7), layout="constrained")
+for (name, values), style in zip(lines.items(), ("-", "--", "-.", ":"), strict=True):
+    ax.plot(shares, values, style, linewidth=2, label=name)
+ax.set(xscale="log", xlabel="prevalence", ylabel="figure", ylim=(0, 1))
+ax.legend(fontsize=8)
+show(
+    fig,
+    "One classifier: balanced accuracy is level at 0.85; F1 and MCC sink together as positives get rare.",
+)
+y, called = np.repeat([1, 0], [10, 990]), np.repeat([1, 0, 1, 0], [9, 1, 198, 792])
+theirs = sk.balanced_accuracy_score(y, called), sk.matthews_corrcoef(y, called)
+mine = [np.interp(0.01, shares, lines[name]) for name in ("balanced accuracy", "MCC")]
+claim(
+    "C21.32",
+    "Same recall and false positive rate: balanced accuracy stays 0.85 at every prevalence; MCC falls from 0.70 at 50 % to under 0.2 at 1 %",
+    np.ptp(lines["balanced accuracy"]) < 1e-9
+    and abs(lines["MCC"][-1] - 0.70) < 0.01
+    and np.allclose(mine, theirs, atol=0.002)
+    and theirs[1] < 0.2,
+    measured=f"scikit-learn at 1 %: balanced accuracy {theirs[0]:.2f}, MCC {theirs[1]:.3f}",
+)
+
+# %% [markdown]
+r"""
+So balanced accuracy describes the *classifier*, like ROC, and hides the false alarms of a rare class. MCC describes the classifier *in a world*, like F1, but "call everybody positive" gets 0 instead of 0.67. Which to report is again the question of who acts on it.
+
+**Numbers instead of classes.** *MAE* is the mean size of the error, in the unit of the target. *RMSE* is the root of the mean square, in the same unit, and listens to large errors. $R^2 = 1 - \mathrm{MSE}/\mathrm{variance}$ is the share of the variance that is explained: 0 for always saying the mean, negative for worse.
+Here the errors are always the same thousand; only the spread of the *targets* differs.
+"""
+
+# %%
+random = np.random.default_rng(0)
+error, shape = random.normal(0, 1, 1000), random.normal(0, 1, 1000)
+for spread_of_y in (3.0, 1.5, 0.5):
+    y = spread_of_y * shape
+    r2, mae = sk.r2_score(y, y + error), sk.mean_absolute_error(y, y + error)
+    print(f"targets ± {spread_of_y}: MAE {mae:.2f}, R² {r2:5.2f}")
+
+# %% tags=["claim"]
+wild = error.copy()
+wild[:5] = 50.0
+root, size = (
+    [f(e) for e in (error, wild)]
+    for f in (lambda e: np.mean(e**2) ** 0.5, lambda e: np.abs(e).mean())
+)
+r2 = [sk.r2_score(k * shape, k * shape + error) for k in (3.0, 0.5)]
+claim(
+    "C21.33",
+    "The same errors: R² is over 0.85 for targets with a spread of 3 and negative for 0.5; five wild values of 1,000 make RMSE over 3 times as large, MAE under 1.5 times",
+    r2[0] > 0.85 and r2[1] < 0 and root[1] > 3 * root[0] and size[1] < 1.5 * size[0],
+    measured=f"R² {r2[0]:.2f} and {r2[1]:.2f}; RMSE {root[0]:.2f} to {root[1]:.2f}, MAE {size[0]:.2f} to {size[1]:.2f}",
+)
+
+# %% [markdown]
+r"""
+So an $R^2$ belongs to one data set: report it with the spread of the targets. (Percentage errors divide by the target, and explode near 0.)
+
+**Many comparisons.** You test 20 subgroups, benchmarks or prompts, and nothing is different. Each test says "significant" with a chance of 5 %. At least one does so with $1 - 0.95^{20} = 64\,\%$. *Bonferroni* asks each for p < 0.05/20. *Holm* does the same with the smallest p, asks 0.05/19 of the next, and stops at the first that fails:
+the same guarantee, never less power. *Benjamini–Hochberg* controls something else, the share of false ones among those that you report. The folded claim draws 2,000 such families.
+"""
+
+# %% tags=["claim"]
+random = np.random.default_rng(0)
+z = random.normal(0, 1, (2000, 20))
+truly = z + 3.0 * (np.arange(20) < 8)  # in another world 8 of 20 differ
+
+
+def holm(p, level=0.05):
+    """(families, m) p-values -> which are rejected."""
+    order = p.argsort(axis=1)
+    ranked = np.take_along_axis(p, order, axis=1)
+    passed = ranked <= level / (p.shape[1] - np.arange(p.shape[1]))
+    rejected = np.empty_like(passed)
+    np.put_along_axis(
+        rejected, order, np.logical_and.accumulate(passed, axis=1), axis=1
+    )
+    return rejected
+
+
+p_null, p_real = (2 * stats.norm.sf(np.abs(each)) for each in (z, truly))
+RULES = {
+    "p < 0.05": lambda p: p < 0.05,
+    "Bonferroni": lambda p: p < 0.05 / 20,
+    "Holm": holm,
+    "Benjamini-Hochberg": lambda p: stats.false_discovery_control(p, axis=1) <= 0.05,
+}
+wrong = {name: rule(p_null).any(axis=1).mean() for name, rule in RULES.items()}
+power = {name: rule(p_real)[:, :8].mean() for name, rule in RULES.items()}
+reported = RULES["Benjamini-Hochberg"](p_real)
+false_share = (reported[:, 8:].sum(1) / reported.sum(1).clip(min=1)).mean()
+claim(
+    "C21.34",
+    "20 tests without a difference: some p is below 0.05 in over 60 % of families, under Holm in at most 6 %; where 8 of 20 differ Holm finds "
+    "more than Bonferroni, Benjamini-Hochberg more than Holm, with at most 5 % false ones among its findings",
+    wrong["p < 0.05"] > 0.6
+    and wrong["Holm"] <= 0.06
+    and power["Bonferroni"] < power["Holm"] < power["Benjamini-Hochberg"]
+    and false_share <= 0.05,
+    measured=", ".join(
+        f"{name}: {wrong[name]:.3f} wrong, finds {power[name]:.2f}" for name in RULES
+    )
+    + f"; false among reported {false_share:.3f}",
+)
+
+# %% [markdown]
+r"""
+**The right to be silent.** A model that may hand over a question to a person needs another picture. *Coverage* is the share it answers, *risk* the share of errors among those. Sort the test set by confidence, answer from the top, and draw risk over coverage. Chance is a level line at the error rate; the area under the curve is AURC.
+Two networks of this lesson:
+"""
+
+# %% tags=["claim"]
+from course_lib.metrics import selective
+
+SETTINGS = {
+    "clean, 1,000 images": {"hidden": 64},
+    "noisy, 300 images": {"hidden": 64, "examples": 300, "noise": 0.4, "steps": 400},
+}
+curves, left_over, areas = {}, {}, {}
+for name, settings in SETTINGS.items():
+    left_over[name], areas[name] = [], []
+    for seed in range(3):
+        z, y = train_digits(seed=seed, **settings).test
+        confidence, answer = z.softmax(-1).max(-1)
+        line = selective.risk_coverage_curve(confidence, answer == y)
+        left_over[name].append(
+            (line.risk[line.coverage <= 0.7][-1] / line.risk[-1]).item()
+        )
+        areas[name].append(
+            selective.area_under_risk_coverage(confidence, answer == y)
+            / line.risk[-1].item()
+        )
+    curves[name] = line
+fig, ax = plt.subplots(figsize=(5.2, 2.7), layout="constrained")
+for (name, line), style, colour in zip(
+    curves.items(), ("-", "--"), COLOURS, strict=False
+):
+    ax.plot(line.coverage, line.risk, style, color=colour, label=name)
+    ax.axhline(line.risk[-1], color=colour, linewidth=1, linestyle=":")
+ax.set(xlabel="coverage: share answered", ylabel="risk: share wrong", ylim=(0, None))
+ax.legend(fontsize=8)
+show(
+    fig,
+    "Risk falls as the network answers less, fast for the clean network and slowly for the noisy one; dotted: chance.",
+)
+claim(
+    "C21.35",
+    "Answering only the surest 70 % leaves under 0.4 of the clean network's error rate, and over 0.5 of that of the noisy, overtrained one (3 seeds each)",
+    max(left_over["clean, 1,000 images"]) < 0.4
+    and min(left_over["noisy, 300 images"]) > 0.5,
+    measured="; ".join(
+        f"{name}: {min(left_over[name]):.2f} to {max(left_over[name]):.2f} of the error rate, AURC {np.mean(areas[name]):.2f} of chance"
+        for name in SETTINGS
+    ),
+)
+
+# %% [markdown]
+r"""
+Only the *order* of confidences counts: an overconfident network may still know which answers to withhold. The noisy one knows less well. Compare two models at one coverage or by AURC, never each at a coverage of its own.
+
+## 21.11 The 60-second answer
+
+"First the decision: who acts on the output, what does each mistake cost, how
+rare are positives in use. Accuracy is the share of right decisions; at 1 % positives, saying *no* to everybody scores 99 %.
+Precision: of what I flag, how much is real. Recall: of what is real, how much I flag. F1 is the harmonic mean of *those two*,
+at one threshold, and it moves with prevalence. ROC plots recall over the false positive rate; its area is the chance that a
+positive outranks a negative, whatever the threshold and the prevalence. The precision-recall curve shows what a rare positive
+costs in false alarms. For boxes it is average precision at an IoU, averaged over classes. If probabilities are used as such, I check calibration.
+
+Thresholds and temperatures come from validation
+data, the test set is used once, and every figure gets an interval: bootstrap over the independent unit, paired when two
+models are compared. With few positives that interval is too short, and I say so. A recipe is compared over several seeds and splits. Cross-validation is not a metric: it estimates one, and it changes no model."
+
+## 21.12 Questions
 
 Cover the answers, say yours aloud, compare. Each key point names the claim above that proves it, or a paper.
 """
 
 # %%
 show_questions("21")
+bets("21")
 
 # %% [markdown]
 r"""
-## 21.10 Card
+## 21.13 Card
 
-- **Formula**: precision TP/(TP+FP) · recall TP/(TP+FN) · F1 2TP/(2TP+FP+FN) · AUC $= P(s^+ > s^-)$ · threshold
-  $c_{FP}/(c_{FP}+c_{FN})$ · softmax(logits / T).
-- **Shapes**: scores (B,) or (B, K), labels (B,), confusion matrix (K, K), curves (J,).
+| metric | formula | in code | chance | best |
+| --- | --- | --- | --- | --- |
+| accuracy 准确率 | (TP + TN) / all | `accuracy` | most frequent class | 1 |
+| precision 精确率 | TP / (TP + FP) | `precision_recall_f1` | $\pi$ | 1 |
+| recall 召回率 | TP / (TP + FN) | `precision_recall_f1` | share called positive | 1 |
+| false positive rate 假正率 | FP / (FP + TN) | `roc_curve` | share called positive | 0 |
+| F1 | 2 TP / (2 TP + FP + FN) | `precision_recall_f1` | $2\pi/(1+\pi)$ if all are called | 1 |
+| ROC-AUC | $P(s^+ > s^-) + \tfrac12 P(s^+ = s^-)$ | `roc_auc` | ½ | 1 |
+| AP 平均精度 | $\sum_j (R_j - R_{j-1})\, \mathrm{Pr}_j$ | `average_precision` | $\pi$ | 1 |
+| mAP | AP at each IoU, mean over classes and IoUs | `mean_average_precision` | about 0 | 1 |
+| balanced accuracy | (TPR + TNR) / 2 | scikit-learn | ½ | 1 |
+| MCC | correlation of label and call | scikit-learn | 0 | 1 |
+| $R^2$ | 1 − MSE / variance of the targets | scikit-learn | 0 | 1 |
+| AURC | mean risk over all coverages | `area_under_risk_coverage` | error rate | ≈ $e^2/2$ |
+| ECE 期望校准误差 | $\sum_j \frac{n_j}{B}\,\lvert \mathrm{acc}_j - \mathrm{conf}_j \rvert$ | `expected_calibration_error` | none | 0 |
+| Brier 分数 | $\frac1B\sum_b \sum_k (p_{bk} - [k = y_b])^2$ | `brier_score` | $1 - 1/K$ for uniform | 0 |
+| log loss 对数损失 | $-\frac1B\sum_b \log p_{b y_b}$ | `F.cross_entropy` | $\log K$ for uniform | 0 |
+
+- **Shapes**: scores (B,) or (B, K), labels (B,), confusion matrix (K, K) with the true class as row, curves (J,).
+- **Numbers**: threshold $c_{FP}/(c_{FP}+c_{FN})$; winner of $m$ at most $\sigma\sqrt{2\ln m}$ above the truth; no miss in $n$ allows $3/n$; $n$ pairs of runs give $p \ge 2/2^n$.
 - **Cost**: AUC and curves $O(B \log B)$; bootstrap times the number of resamples; counts add over devices, ratios do not.
-- **Use** the metric at the operating point, with chance value, interval over the independent unit, subgroups with counts; pairs
-  and several seeds to compare recipes.
+- **Use** the metric at the operating point, with chance value, interval over the independent unit, subgroups with counts; several seeds and splits to compare recipes; the number of positives beside every AUC.
 - **Do not** report accuracy or F1 without prevalence, tune anything on the test set, select features before the split, average
-  F1 over batches, or read ECE alone.
-"""
+  F1 over batches, trust a bootstrap over ten positives, or read ECE alone.
 
-# %% [markdown]
-r"""
-## 21.11 Sources
+## 21.14 Sources
 
 1. Fawcett (2006), *An introduction to ROC analysis*, [doi:10.1016/j.patrec.2005.10.010](https://doi.org/10.1016/j.patrec.2005.10.010): curves, ties, several classes.
 2. Hanley, McNeil (1982), *The meaning and use of the area under a ROC curve*, [doi:10.1148/radiology.143.1.7063747](https://doi.org/10.1148/radiology.143.1.7063747): AUC as a
@@ -1054,8 +1796,9 @@ r"""
 3. Davis, Goadrich (2006), *The relationship between precision-recall and ROC curves*, [doi:10.1145/1143844.1143874](https://doi.org/10.1145/1143844.1143874).
 4. McDermott et al. (2024), *A closer look at AUROC and AUPRC under class imbalance*, [arXiv:2401.06091](https://arxiv.org/abs/2401.06091).
 5. Opitz, Burst (2019), *Macro F1 and macro F1*, [arXiv:1911.03347](https://arxiv.org/abs/1911.03347): two quantities with one name.
-6. Efron (1979), *Bootstrap methods: another look at the jackknife*, [doi:10.1214/aos/1176344552](https://doi.org/10.1214/aos/1176344552). Our
-   intervals are percentiles of the draws, the simplest kind.
+6. Efron (1979), *Bootstrap methods: another look at the jackknife*, [doi:10.1214/aos/1176344552](https://doi.org/10.1214/aos/1176344552); Efron (1987), *Better bootstrap confidence intervals*,
+   [doi:10.1080/01621459.1987.10478410](https://doi.org/10.1080/01621459.1987.10478410): BCa. DeLong et al. (1988), [doi:10.2307/2531595](https://doi.org/10.2307/2531595). Newcombe (2006), *Confidence intervals for an effect size measure based on the
+   Mann–Whitney statistic*, part 2, [doi:10.1002/sim.2324](https://doi.org/10.1002/sim.2324): method 5.
 7. Dietterich (1998), *Approximate statistical tests for comparing supervised classification learning algorithms*,
    [doi:10.1162/089976698300017197](https://doi.org/10.1162/089976698300017197).
 8. Bouthillier et al. (2021), *Accounting for variance in machine learning benchmarks*, [arXiv:2103.03098](https://arxiv.org/abs/2103.03098).
@@ -1071,8 +1814,12 @@ r"""
 14. Data: *Breast Cancer Wisconsin (Diagnostic)*, [doi:10.24432/C5DW2B](https://doi.org/10.24432/C5DW2B), and *Optical Recognition of Handwritten Digits*,
     [doi:10.24432/C50P49](https://doi.org/10.24432/C50P49), as shipped with scikit-learn. Rows per writer: "Sample grouping" in scikit-learn's MOOC,
     [inria.github.io/scikit-learn-mooc](https://inria.github.io/scikit-learn-mooc).
+15. Lin et al. (2014), *Microsoft COCO: Common Objects in Context*, [arXiv:1405.0312](https://arxiv.org/abs/1405.0312), and its evaluation code, [pycocotools](https://github.com/cocodataset/cocoapi).
+16. Chicco, Jurman (2020), *The advantages of the Matthews correlation coefficient (MCC) over F1 score and accuracy in binary classification evaluation*, [doi:10.1186/s12864-019-6413-7](https://doi.org/10.1186/s12864-019-6413-7).
+17. Holm (1979), *A simple sequentially rejective multiple test procedure*, [JSTOR 4615733](https://www.jstor.org/stable/4615733); Benjamini, Hochberg (1995), *Controlling the false discovery rate*, [doi:10.1111/j.2517-6161.1995.tb02031.x](https://doi.org/10.1111/j.2517-6161.1995.tb02031.x).
+18. Geifman, El-Yaniv (2017), *Selective classification for deep neural networks*, [arXiv:1705.08500](https://arxiv.org/abs/1705.08500).
 
-## 21.12 Worked solutions
+## 21.15 Worked solutions
 """
 
 
@@ -1080,12 +1827,19 @@ r"""
 def prf(label, called, classes, average):
     index = torch.arange(classes)[:, None]
     is_class, says_class = label == index, called == index  # (K, B)
-    true, said, present = (is_class & says_class).sum(1), says_class.sum(1), is_class.sum(1)
+    true, said, present = (
+        (is_class & says_class).sum(1),
+        says_class.sum(1),
+        is_class.sum(1),
+    )
     weight = present if average == "weighted" else torch.ones(classes)
     if average == "micro":
-        true, said, present, weight = true.sum()[None], said.sum()[None], present.sum()[None], torch.ones(1)
-    figures = (true / said.clamp(min=1), true / present.clamp(min=1), 2 * true / (said + present).clamp(min=1))
-    return tuple(((weight * figure).sum() / weight.sum()).item() for figure in figures)
+        true, said, present = (count.sum()[None] for count in (true, said, present))
+        weight = torch.ones(1)
+    precision, recall = true / said.clamp(min=1), true / present.clamp(min=1)
+    f1 = 2 * true / (said + present).clamp(min=1)
+    each = torch.stack([precision, recall, f1])
+    return tuple(((weight * each).sum(1) / weight.sum()).tolist())
 
 
 check(exercise.prf, prf, solution=True)
@@ -1094,9 +1848,11 @@ check(exercise.prf, prf, solution=True)
 # %% tags=["solution"]
 def auc(label, score):
     _, group, size = torch.unique(score, return_inverse=True, return_counts=True)
-    rank = (size.cumsum(0) - (size - 1) / 2).double()[group]  # equal scores share the mean of their ranks
+    shared = (
+        size.cumsum(0) - (size - 1) / 2
+    ).double()  # equal scores share a mean rank
     positives = label.sum().item()
-    won = rank[label == 1].sum().item() - positives * (positives + 1) / 2
+    won = shared[group][label == 1].sum().item() - positives * (positives + 1) / 2
     return won / (positives * (len(label) - positives))
 
 
@@ -1119,13 +1875,14 @@ check(exercise.bootstrap_ci, bootstrap_ci, solution=True)
 # %% tags=["solution"]
 def ece(probabilities, label, bins):
     confidence, answer = probabilities.max(dim=-1)
-    gap, place = (answer == label).to(confidence.dtype) - confidence, (confidence * bins).ceil() - 1
-    return sum(gap[place == j].sum().abs().item() for j in range(bins)) / len(label)  # an empty bin adds 0
+    gap = (answer == label).to(confidence.dtype) - confidence
+    place = (confidence * bins).ceil() - 1
+    return sum(gap[place == j].sum().abs().item() for j in range(bins)) / len(label)
 
 
 check(exercise.ece, ece, solution=True)
 
 # %% [markdown]
 r"""
-*Lessons:* [start page](00_start_here.ipynb) · previous: 20 · Why joint training fails (planned), before it [19 · Regularisation and overfitting](19_regularisation.ipynb) · next: 22 · Evaluating generation and multimodal models (planned), then [29 · Explaining: what does the model look at?](29_explaining.ipynb)
+*Lessons:* x
 """
