@@ -4,11 +4,11 @@ r"""
 
 You will be able to say what a figure means, what it cannot see, and how far it would move if you measured again.
 
-*60 minutes · needs no other lesson · under 60 s of CPU*
+*65 minutes and 15 more · needs no other lesson · under 60 s of CPU*
 
-*15 minutes:* x
+*15 minutes:* [The 60-second answer](#21.11-The-60-second-answer) · [Wrong answers people give](#21.8-Wrong-answers-people-give) · [Card](#21.13-Card)
 
-*Lessons:* x
+*Lessons:* [start page](00_start_here.ipynb) · previous: 20 · Why joint training fails (planned), before it [19 · Regularisation and overfitting](19_regularisation.ipynb) · next: 22 · Evaluating generation and multimodal models (planned), then [29 · Explaining: what does the model look at?](29_explaining.ipynb)
 """
 
 # %% [markdown]
@@ -1884,5 +1884,5 @@ check(exercise.ece, ece, solution=True)
 
 # %% [markdown]
 r"""
-*Lessons:* x
+*Lessons:* [start page](00_start_here.ipynb) · previous: 20 · Why joint training fails (planned), before it [19 · Regularisation and overfitting](19_regularisation.ipynb) · next: 22 · Evaluating generation and multimodal models (planned), then [29 · Explaining: what does the model look at?](29_explaining.ipynb)
 """
