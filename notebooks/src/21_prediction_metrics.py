@@ -70,6 +70,8 @@ from course_lib.lesson.prediction_figures import plot_leaderboard, plot_operatin
 from course_lib.metrics import calibration, ranking, resampling
 from course_lib.training.digit_scores import train_digits
 
+_ = torch.manual_seed(0)
+
 # %% [markdown]
 r"""
 ![A model's scores are read in three ways: ranked for ROC and precision-recall curves, cut at a threshold for a confusion
@@ -249,21 +251,6 @@ import matplotlib.pyplot as plt
 
 from course_lib.lesson.figures import COLOURS, dot_plot, show
 
-fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 2.8), layout="constrained")
-roc, pr = (
-    ranking.roc_curve(label, score),
-    ranking.precision_recall_curve(label, score),
-)
-left.plot([0, 1], [0, 1], ":", color="grey")
-left.plot(roc.false_positive_rate, roc.true_positive_rate, "o-", color=COLOURS[0])
-right.plot([0, 1], [0.4, 0.4], ":", color="grey")
-right.step(pr.recall, pr.precision, "o-", color=COLOURS[1], where="pre")
-left.set(xlabel="false positive rate", ylabel="recall", title="ROC, area 0.833")
-right.set(xlabel="recall", ylabel="precision", title="PR", ylim=(0, 1.05))
-show(
-    fig,
-    "The ten patients of 21.3. Each step up is an ill patient, each step right a healthy one; dotted: chance.",
-)
 ways = (
     area.item(),
     ranking.roc_auc(y, s),
@@ -546,23 +533,6 @@ for n in (20, 200, 2000):
     print(f"{n:4d} examples: ± {spread[n].std():.3f}, formula {formula:.3f}")
 
 # %% tags=["claim"]
-fig, ax = plt.subplots(figsize=(6.5, 2.4), layout="constrained")
-for n, colour, hatch in zip(spread, COLOURS, ("", "//", ".."), strict=False):
-    ax.hist(
-        spread[n],
-        bins=25,
-        density=True,
-        alpha=0.7,
-        color=colour,
-        hatch=hatch,
-        label=f"{n} examples",
-    )
-ax.set(xlabel="AUC of one test set", ylabel="density")
-ax.legend(fontsize=8)
-show(
-    fig,
-    "Three histograms around the same centre: very wide for 20 examples, narrow for 2,000.",
-)
 formula = [ranking.hanley_mcneil_std(0.796, n // 2, n // 2) for n in spread]
 claim(
     "C21.3",
@@ -1578,15 +1548,6 @@ lines = {
     "F1": 2 * tp / (2 * tp + fp + fn),
     "MCC": (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)),
 }
-fig, ax = plt.subplots(figsize=(5.6, 2.7), layout="constrained")
-for (name, values), style in zip(lines.items(), ("-", "--", "-.", ":"), strict=True):
-    ax.plot(shares, values, style, linewidth=2, label=name)
-ax.set(xscale="log", xlabel="prevalence", ylabel="figure", ylim=(0, 1))
-ax.legend(fontsize=8)
-show(
-    fig,
-    "One classifier: balanced accuracy is level at 0.85; F1 and MCC sink together as positives get rare.",
-)
 y, called = np.repeat([1, 0], [10, 990]), np.repeat([1, 0, 1, 0], [9, 1, 198, 792])
 theirs = sk.balanced_accuracy_score(y, called), sk.matthews_corrcoef(y, called)
 mine = [np.interp(0.01, shares, lines[name]) for name in ("balanced accuracy", "MCC")]
