@@ -16,10 +16,13 @@ from course_lib.lesson.syllabus import load_lessons
 
 START = "/lab/tree/00_start_here.ipynb"
 JUPYTER = Path(__file__).resolve().parent / "jupyter"
-"""Ours for JupyterLab: overrides.json (settings), workspace.json (the first layout), custom/custom.css.
+"""Ours for JupyterLab: overrides.json (settings), workspace.json (the first layout), custom/custom.css, and
+nbconvert/course, the page that *Save and Export* makes.
 
 Cells are laid out before they are seen (windowingMode), or a link to a claim would land up to a screen beside it.
 """
+PAGE = {"template_name": "course", "extra_template_basedirs": [str(JUPYTER / "nbconvert")]}
+"""For nbconvert's HTMLExporter: a lesson saved as a page, proofs folded and answers under a click."""
 HIDDEN = ["figures", "__pycache__", "*~", ".DS_Store"]
 """What the file list leaves out; lessons show their figures all the same."""
 
@@ -100,8 +103,9 @@ def lay_out(folder: Folder) -> None:
 
 
 def _load_jupyter_server_extension(server: Any) -> None:
-    """Jupyter's server calls this: let JupyterLab find our custom.css, and trust the lessons as they were shipped."""
+    """Jupyter's server calls this: it finds our style and our page, and trusts the lessons as shipped."""
     server.web_app.settings["static_custom_path"].insert(0, str(JUPYTER / "custom"))
+    server.web_app.settings["config"].HTMLExporter.update(PAGE)
     trust_lessons(Path(server.root_dir), server.contents_manager.notary)
 
 

@@ -137,6 +137,13 @@ def test_a_link_in_a_lesson_that_was_not_run_asks_nothing(lab):
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_a_lesson_is_exported_with_its_proofs_folded(lab):
+    window, address, _ = lab
+    path, _, token = address.partition("?")
+    page = window.request.get(f"{path.replace('lab/tree', 'nbconvert/html').replace(NAME, LESSON)}?{token}").text()
+    assert page.count("The proof, in code") > 10 and page.count("Show what happened") > 3
+
+
 def looks_static(page):
     expect(output(page, 0).get_by_role("img", name=ALT, exact=True)).to_have_count(1)
     assert output(page, 0).locator("img").evaluate("image => image.naturalWidth") == 300  # at the start
