@@ -4,7 +4,7 @@ import hashlib
 
 from course_lib.data.catalogue import CATALOGUE, COMMAND, DATASETS, TABLE, damage, render, renewed, table
 
-LICENCES = ("CC0", "CC BY 2.0", "CC BY 4.0", "public domain")
+LICENCES = ("CC0", "CC BY 2.0", "CC BY 4.0", "public domain", "Apache-2.0", "MIT", "Unicode-3.0")
 
 
 def committed_data():
