@@ -123,20 +123,22 @@ def test_flipping_a_picture_turns_it_into_its_pair(emoji, concepts):
     assert any("running: facing right" in pair for pair in map(" / ".join, names)) and len(pairs) > 25
     by_artist = emoji.images.view(3, -1, 3, 32, 32)
     first, second = by_artist[:, pairs[:, 0]], by_artist[:, pairs[:, 1]]
-    nearer = gap(first.flip(-1), second) < gap(first, second)
+    differ = (first - second).abs() > 0.3  # not the gloss of a button, which both have on one side
+    wrong = ((first.flip(-1) - second).abs() * differ).sum(dim=(2, 3, 4)) / differ.sum(dim=(2, 3, 4))
+    nearer = wrong < 0.3
     lost = [(names[pair], list(ARTISTS)[artist]) for artist, pair in (~nearer).nonzero().tolist()]
     assert lost == []
 
 
 def test_a_flipped_clock_shows_another_time(emoji, concepts):
-    clocks = clock_faces(concepts)
+    clocks, hours = clock_faces(concepts), torch.arange(24)
     assert named(concepts, clocks[[0, 1, 6, 23]][:, None]) == [
         ("twelve o’clock",), ("twelve-thirty",), ("three o’clock",), ("eleven-thirty",)
     ]  # fmt: skip
-    by_artist = emoji.images.view(3, -1, 3, 32, 32)[:, clocks]
-    for faces in by_artist:
+    for artist, faces in zip(ARTISTS, emoji.images.view(3, -1, 3, 32, 32)[:, clocks], strict=True):
         nearest = gap(faces.flip(-1)[:, None], faces[None]).argmin(dim=1)
-        assert nearest.tolist() == [-hour % 24 for hour in range(24)]
+        exact = (hours % 2 == 0) | (artist == "noto")  # the others' hour hand waits for the full hour
+        assert nearest.tolist() == torch.where(exact, -hours % 24, (2 - hours) % 24).tolist(), artist
 
 
 def test_a_split_gives_every_row_to_one_part_and_keeps_its_word(emoji):

@@ -192,7 +192,11 @@ def mirrored_pairs(concepts: Concepts) -> Int[Tensor, "pairs 2"]:
 
 
 def clock_faces(concepts: Concepts) -> Int[Tensor, " 24"]:
-    """Return the clocks from twelve o'clock on, every half hour. Flipped, clock k shows the time of clock -k."""
+    """Return the clocks from twelve o'clock on, every half hour: place k is k / 2 hours after twelve.
+
+    Flipped from left to right, clock k shows the time of clock -k. Not so the half hours of Twemoji and Fluent, whose
+    hour hand stays on the full hour: flipped, they look like clock 2 - k, half past one like half past eleven.
+    """
     place = {name: number for number, name in enumerate(concepts.names["en"])}
     return torch.tensor([place[name] for hour in _HOURS for name in (f"{hour} o’clock", f"{hour}-thirty")])
 
