@@ -164,10 +164,9 @@ def render(svg: str) -> UInt8[np.ndarray, "size size 3"]:
     """Draw one SVG on white at `SIZE` pixels."""
     import resvg_py
 
-    with Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=svg)))) as large:
-        drawing = large.convert("RGBA")
-    on_white = Image.alpha_composite(Image.new("RGBA", drawing.size, "white"), drawing).convert("RGB")
-    return np.asarray(on_white.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+    png = resvg_py.svg_to_bytes(svg_string=svg, background="#ffffff", skip_system_fonts=True)
+    with Image.open(io.BytesIO(bytes(png))) as large:
+        return np.asarray(large.convert("RGB").resize((SIZE, SIZE), Image.Resampling.LANCZOS))
 
 
 @refuse.misfit
