@@ -83,7 +83,8 @@ class Emoji(NamedTuple):
     """Drawings, artist by artist, each in the order of the concepts."""
 
     images: Float[Tensor, "B 3 32 32"]
-    """Red, green, blue, 0 to 1, on white."""
+    """Red, green, blue, 0 to 1, on white. So a white frame is lost: Fluent's white square button looks like its black
+    medium square, the one drawing that stands for two concepts of an artist."""
     concept: Int[Tensor, " B"]
     """Index into every tuple of `concepts`."""
     artist: Int[Tensor, " B"]
@@ -166,7 +167,10 @@ def split_emoji(emoji: Emoji, *, new_artist: str = "fluent", share: float = 0.15
 
 
 def families(concepts: Concepts) -> Int[Tensor, "families 3"]:
-    """Return concepts that differ in one word only, rows of (woman, man, person): each other's hard negatives."""
+    """Return concepts that differ in one word only, rows of (woman, man, person): each other's hard negatives.
+
+    Some are very hard: Fluent draws the guard and the man guard almost alike.
+    """
     members: dict[str, dict[int, int]] = defaultdict(dict)
     for place, code in enumerate(concepts.codes):
         parts = code.split("-")
@@ -174,7 +178,8 @@ def families(concepts: Concepts) -> Int[Tensor, "families 3"]:
             continue  # a couple is no family in this sense
         signs = [FEMALE_SIGN in parts or parts[0] == WOMAN, MALE_SIGN in parts or parts[0] == MAN, True]
         members[_genderless(code)][signs.index(True)] = place
-    return torch.tensor([[found[0], found[1], found[2]] for found in members.values() if len(found) == 3])
+    rows = [[found[0], found[1], found[2]] for found in members.values() if len(found) == 3]
+    return torch.tensor(rows, dtype=torch.long).view(-1, 3)
 
 
 def mirrored_pairs(concepts: Concepts) -> Int[Tensor, "pairs 2"]:
@@ -188,7 +193,7 @@ def mirrored_pairs(concepts: Concepts) -> Int[Tensor, "pairs 2"]:
         flipped = _SIDE.sub(lambda side: _FLIPPED[side.group()], name.removesuffix(": facing right"))
         if flipped != name and flipped in place:
             pairs.append(tuple(sorted((number, place[flipped]))))
-    return torch.tensor(sorted(set(pairs)))
+    return torch.tensor(sorted(set(pairs)), dtype=torch.long).view(-1, 2)
 
 
 def clock_faces(concepts: Concepts) -> Int[Tensor, " 24"]:

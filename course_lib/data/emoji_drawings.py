@@ -164,9 +164,11 @@ def render(svg: str) -> UInt8[np.ndarray, "size size 3"]:
     """Draw one SVG on white at `SIZE` pixels."""
     import resvg_py
 
-    png = resvg_py.svg_to_bytes(svg_string=svg, background="#ffffff", skip_system_fonts=True)
+    png = resvg_py.svg_to_bytes(svg_string=svg, skip_system_fonts=True)  # no drawing holds text
     with Image.open(io.BytesIO(bytes(png))) as large:
-        return np.asarray(large.convert("RGB").resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+        drawing = large.convert("RGBA")
+    on_white = Image.alpha_composite(Image.new("RGBA", drawing.size, "white"), drawing).convert("RGB")
+    return np.asarray(on_white.resize((SIZE, SIZE), Image.Resampling.LANCZOS))
 
 
 @refuse.misfit
