@@ -51,6 +51,10 @@ def clip_reaches_the_limit(clip_global_norm):
     many = [torch.full((2, 3), 5.0), -torch.full((4,), 2.0), torch.tensor(7.0)]
     for gradients, limit in ((_gradients(), 6.5), (_gradients(), 1.0), (_gradients(1e-3), 1e-3), (many, 2.0)):
         got = _joint(clip_global_norm(gradients, limit))
+        assert got > 0.99 * limit or _joint(gradients) > 1, (
+            f"a gradient of norm {_joint(gradients):.2g} under a limit of {limit:g} came back with {got:.2g}: what you "
+            "add to the norm is not small beside it; 1e-6 is"
+        )
         assert abs(got - limit) < 2e-3 * limit, (
             f"the joint norm should be the limit {limit:g}, it is {got:.3g}: the norm is the root of the sum of squares"
         )
@@ -109,6 +113,7 @@ clip_global_norm = Exercise(
         "the root of the sum of squares": lambda gs, limit: [
             g * min(1.0, limit / (_joint(gs) ** 2 + 1e-6)) for g in gs
         ],
+        "what you add to the norm": lambda gs, limit: [g * min(1.0, limit / (_joint(gs) + 1e-2)) for g in gs],
         "of the same norm": lambda gradients, limit: [g.roll(1, dims=0) for g in _clip(gradients, limit)],
         "just under a limit of 13.5": lambda gradients, limit: (
             _clip(gradients, limit) if limit != 13.5 else [g * limit / (_joint(gradients) + 1) for g in gradients]
