@@ -977,7 +977,7 @@ missed = (
 )
 claim(
     "C17.12",
-    "One unscaled batch throws momentum SGD's loss past chance for 30 steps, and it ends over 10 points below the same run "
+    "One unscaled batch throws the loss of momentum SGD at rate 0.05 past chance for 30 steps, and it ends over 10 points below the same run "
     "clipped to norm 1; clipped runs end within 2 points of runs without the accident (3 seeds)",
     bulge["momentum"].min() > 2.3
     and (right["momentum, clipped"] - right["momentum"]).min() > 0.10
@@ -999,8 +999,8 @@ claim(
 
 # %% [markdown]
 r"""
-*Training loss around the bad batch.* The division by $\sqrt{v}$ is a safety belt: the bad gradient enters $m$ and $v$ alike. Momentum multiplies it by the learning rate, is thrown out
-of the bowl, and mostly stays there.
+*Training loss around the bad batch.* The division by $\sqrt{v}$ is a safety belt: the bad gradient enters $m$ and $v$ alike. Momentum multiplies it by the learning rate; at the rate of 0.05 it is thrown out
+of the bowl and stays there. How far it flies is the rate times the gradient, so this verdict belongs to these two rates.
 
 ### Exercise 17.4 · clip_global_norm ●○○ 8 minutes
 
