@@ -64,6 +64,7 @@ def test_every_concept_has_three_drawings_and_all_it_is_said_to_have(emoji, conc
 
 
 def test_a_picture_is_on_white_and_only_a_white_frame_is_lost_there(emoji, concepts):
+    assert emoji.images.is_contiguous()
     assert emoji.images.min() == 0 and emoji.images.max() == 1
     assert (emoji.images == 1).all(dim=1).float().mean() > 0.2  # share of white pixels
     assert (emoji.images.std(dim=(1, 2, 3)) > 0.005).all()  # nothing is blank, not even a white heart
@@ -130,6 +131,16 @@ def test_flipping_a_picture_turns_it_into_its_pair(emoji, concepts):
     nearer = wrong < 0.3
     lost = [(names[pair], list(ARTISTS)[artist]) for artist, pair in (~nearer).nonzero().tolist()]
     assert lost == []
+
+
+def test_no_other_concept_looks_more_like_a_flipped_picture_than_its_pair(emoji, concepts):
+    pairs, lost = mirrored_pairs(concepts), []
+    for artist, drawings in zip(ARTISTS, emoji.images.view(3, -1, 3, 32, 32), strict=True):
+        distance = torch.cdist(drawings[pairs[:, 0]].flip(-1).flatten(1), drawings.flatten(1), p=1)
+        distance[torch.arange(len(pairs)), pairs[:, 0]] = torch.inf  # of every other concept
+        wrong = distance.argmin(dim=1) != pairs[:, 1]
+        lost += [(artist, name) for name in named(concepts, pairs[wrong])]
+    assert lost == [("fluent", ("waxing crescent moon", "waning crescent moon"))]  # the one is drawn fuller
 
 
 def test_a_flipped_clock_shows_another_time(emoji, concepts):

@@ -135,7 +135,7 @@ def load_emoji(artists: Sequence[str] = tuple(ARTISTS)) -> Emoji:
 def _read_drawings(artist: str, count: int) -> Float[Tensor, "count 3 32 32"]:
     with Image.open(find(f"emoji/{artist}.png")) as sheet:
         drawings = cut_sheet(np.asarray(sheet.convert("RGB")))[:count]
-    return torch.from_numpy(drawings).permute(0, 3, 1, 2).float() / 255
+    return torch.from_numpy(drawings).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
 @refuse.misfit
