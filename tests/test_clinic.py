@@ -64,6 +64,12 @@ def test_a_case_is_small_and_does_not_tell_its_defect(case):
 
 
 @each_case
+def test_a_case_names_where_its_defect_was_met(case):
+    """A public report, or the page that the program contradicts; an erratum's number alone says nothing to a reader."""
+    assert any("<https://" in each for each in case.met)
+
+
+@each_case
 def test_the_symptom_is_made_by_running(case):
     if case.number == "01":
         with pytest.raises(ImportError):
@@ -134,6 +140,12 @@ OTHER_RIGHT = {
         "        return (model(x).argmax(dim=1) == labels).float().mean().item()\n"
         "    finally:\n        model.train(was)",
     ),
+    "a small projection behind a gate of 0": (
+        "11",
+        "        nn.init.zeros_(self.project.weight)\n",
+        "        nn.init.normal_(self.project.weight, std=0.02)\n",
+    ),
+    "a gate that is nearly 0 before a projection of zeros": ("11", "torch.zeros(1)", "torch.full((1,), 1e-4)"),
     "all parameters, the body frozen": (
         "15",
         "    optimizer = torch.optim.AdamW(model.head.parameters(), lr=learning_rate)\n"

@@ -19,9 +19,13 @@ def trained():
 
 
 @pytest.mark.parametrize("each", GALLERY, ids=lambda each: each.name)
-def test_the_signature_holds_over_three_seeds(each):
-    for seed in (0, 1, 2):
-        assert each.signature(each.make(seed)), f"seed {seed}"
+def test_the_signature_holds_over_seeds_and_no_other_fits(each, trained):
+    """Others are those with lines of the same names. Without warm-up seed 12 starts far above ln 12."""
+    named = {o.name: set(lines) for o, lines in zip(GALLERY, trained, strict=True)}
+    for seed in (0, 1, 2, 12):
+        lines = each.make(seed)
+        fitting = [o.name for o in GALLERY if named[o.name] == set(lines) and o.signature(lines)]
+        assert fitting == [each.name], f"seed {seed}"
 
 
 def test_a_run_is_the_same_again_and_another_seed_another(trained):
@@ -31,16 +35,6 @@ def test_a_run_is_the_same_again_and_another_seed_another(trained):
     state = torch.get_rng_state()
     BY_NAME["no warm-up"].make(0)
     assert torch.equal(torch.get_rng_state(), state), "the caller's generator is left alone"
-
-
-def test_signatures_tell_the_curves_apart(trained):
-    """Among curves with lines of the same names no other signature fits."""
-    for lines, each in zip(trained, GALLERY, strict=True):
-        others = [
-            o.name for o, line in zip(GALLERY, trained, strict=True) if line.keys() == lines.keys() and o is not each
-        ]
-        fitting = [name for name in others if BY_NAME[name].signature(lines)]
-        assert not fitting, f"{each.name} also looks like {fitting}"
 
 
 def test_the_floor_of_softmax_twice_is_the_formula():
@@ -62,11 +56,21 @@ def test_a_repaired_run_loses_the_signature():
 
 def test_figures_have_a_picture_each_and_mark_the_end(trained):
     fig, axes = draw_gallery(trained)
-    assert [ax.get_title() for ax in axes] == [str(k) for k in range(1, len(GALLERY) + 1)]
-    fig, axes = draw_gallery(trained, [each.name for each in GALLERY])
-    assert axes[1].get_title() == "2  learning rate too high"
+    assert [ax.get_title("left") for ax in axes] == [str(k) for k in range(1, len(GALLERY) + 1)]
     end = axes[[each.name for each in GALLERY].index("overflow in fp16")].lines
     assert sum(line.get_marker() == "x" for line in end) == 1
+
+
+def test_no_legend_of_the_gallery_lies_over_a_line_and_all_can_be_read(trained):
+    fig, axes = draw_gallery(trained)
+    fig.canvas.draw()
+    legends = [(ax, ax.get_legend()) for ax, lines in zip(axes, trained, strict=True) if len(lines) > 1]
+    assert len(legends) == sum(len(lines) > 1 for lines in trained)
+    for ax, legend in legends:
+        box = legend.get_window_extent()
+        assert box.y0 > ax.get_window_extent().y1 - 3 and box.x1 < fig.bbox.x1 + 1, ax.get_title("left")
+        assert box.x0 > ax.get_window_extent().x0 + 8, "beside the number"
+        assert all(text.get_fontsize() >= 8 for text in legend.get_texts())
 
 
 def test_draw_curves_cuts_at_the_top():

@@ -70,7 +70,7 @@ def descend(
     return curves
 
 
-FIRST = "gradient of the first layer"
+FIRST = "gradient, layer 1"
 REPAIRED = "a repaired run"
 
 

@@ -45,6 +45,11 @@ def stays(values: Sequence[float], near: float, within: float, last: int = 50) -
     return all(abs(value - near) < within for value in values[-last:])
 
 
+def early(values: Sequence[float]) -> float:
+    """Mean of steps 31 to 60: has it begun to learn?"""
+    return sum(values[30:60]) / 30
+
+
 def _sorted_data(c: Curves) -> bool:
     """A jump at each new class, and falling between the jumps."""
     line = c["training"]
@@ -86,7 +91,7 @@ GALLERY = (
         curve_text.no_shift,
         lambda c: late(c["training"]) < 0.01 < 0.5 * c["entropy of the text"][0],
         "Far below the entropy of the text within a few steps: the answer is in the input.",
-        "Let it generate. Then change the last word of the input: the loss of the words before must not move.",
+        "Let it generate. Then change one word of the input and keep its label: the loss of that word must not move.",
     ),
     Diagnosis(
         "softmax twice",
@@ -133,8 +138,8 @@ GALLERY = (
     Diagnosis(
         "a layer is frozen",
         curves.frozen_layer,
-        lambda c: 1.8 * late(c[REPAIRED]) < late(c["training"]) < 0.9 * c["training"][0],
-        "It learns, and settles well above the same network with all layers training.",
+        lambda c: early(c["training"]) < 0.9 * CHANCE and late(c["training"]) > 1.8 * late(c[REPAIRED]),
+        "It learns from the first steps, and settles well above the same network with all layers training.",
         "List requires_grad, and which weights moved after one step.",
     ),
     Diagnosis(
@@ -147,8 +152,8 @@ GALLERY = (
     Diagnosis(
         "no warm-up",
         curve_text.no_warmup,
-        lambda c: max(c["training"][:15]) > 1.05 * c["training"][0] and min(c["training"]) > 3 * min(c[REPAIRED]),
-        "Rises in the first steps and stays on a plateau; the same run with warm-up gets off it.",
+        lambda c: early(c["training"]) > 0.95 * log(curve_text.WORDS) and min(c["training"]) > 3 * min(c[REPAIRED]),
+        "Stays at ln 12, what guessing among its 12 words costs; the same run with warm-up gets off it, and far lower.",
         "Update size over weight size, layer by layer, in the first ten steps.",
     ),
     Diagnosis(
@@ -174,19 +179,24 @@ def draw_curves(lines: Curves, ax: Axes, title: str = "", legend: bool = True) -
     ax.set_ylim(-0.15, min(TOP, 1.1 * max([CHANCE, *(v for line in lines.values() for v in line if isfinite(v))])))
     ax.set_title(title, fontsize=9)
     if legend and len(lines) > 1:
-        ax.legend(fontsize=6.5, frameon=False)
+        ax.legend(fontsize=8, frameon=False)
     return ax
 
 
-def draw_gallery(trained: Sequence[Curves], names: Sequence[str] | None = None) -> tuple[Figure, list[Axes]]:
-    """All pictures, numbered, with their names or without."""
+def draw_gallery(trained: Sequence[Curves]) -> tuple[Figure, list[Axes]]:
+    """All pictures, numbered. The solid line is the training loss; what the others are stands above each picture."""
     import matplotlib.pyplot as plt
 
     rows = -(-len(trained) // 3)
-    fig, grid = plt.subplots(rows, 3, figsize=(7.4, 1.5 * rows), layout="constrained", sharex=True)
+    fig, grid = plt.subplots(rows, 3, figsize=(6.8, 1.45 * rows), layout="constrained", sharex=True)
     axes = list(grid.flat)
     for number, (ax, lines) in enumerate(zip(axes, trained, strict=False)):
-        draw_curves(lines, ax, f"{number + 1}" if names is None else f"{number + 1}  {names[number]}")
+        draw_curves(lines, ax, legend=False)
+        ax.set_title(f"{number + 1}", loc="left", fontsize=9, pad=4)
+        if len(lines) > 1:
+            others = ax.get_lines()[1 : len(lines)]
+            look = {"fontsize": 8, "frameon": False, "handlelength": 1.3, "columnspacing": 0.8, "borderpad": 0.2}
+            ax.legend(handles=others, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0, **look)
     for ax in axes[len(trained) :]:
         ax.axis("off")
     fig.supxlabel("step", fontsize=9)

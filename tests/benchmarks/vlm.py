@@ -22,8 +22,8 @@ from statistics import mean
 
 import torch
 
-from course_lib.data.instructions import KINDS, make_instructions, mentioned, present
-from course_lib.data.shapes import PAIRS, PARTNER, SEEN
+from course_lib.data.instructions import DESCRIBE, KINDS, encode_examples, make_instructions, mentioned, present
+from course_lib.data.shapes import COLOURS, PAIRS, PARTNER, SEEN
 from course_lib.metrics.hallucination import pope_probes
 from course_lib.training import vlm as stages
 from course_lib.training.device import pick_device
@@ -132,6 +132,24 @@ def equal_steps():
 STAGED = {"projector": "projector, 500 steps", "decoder": "projector, 500, then with the decoder, 1500"}
 
 
+def last_stage():
+    """Exact match after the last stage, and after as many steps with vision frozen: what is thawed counts, or time."""
+    _, mixed, _ = training_data()
+    data, frozen = new_scenes("train"), []
+    for seed in SEEDS:
+        model = load_vlm("decoder", seed)
+        stages.train_part(model, mixed, stages.ALL, model.projector, model.decoder)
+        frozen.append({"exact_match": exactly(model, data)})
+        print(f"vision frozen for the last 1000 steps, seed {seed}: {frozen[-1]}", flush=True)
+    thawed = [{"exact_match": exactly(load_vlm("all", seed), data)} for seed in SEEDS]
+    return {
+        "exact_match": {
+            "the same, 1000 more, vision frozen": summary(frozen)["exact_match"],
+            "the same, 1000 more, all parts": summary(thawed)["exact_match"],
+        }
+    }
+
+
 def exactly(model, data):
     return score_captions(say(model, data.images, data.prompts), data)["exact_match"]
 
@@ -169,6 +187,52 @@ def company(model, data, corpus):
         probes = pope_probes(there, sampling, corpus=corpus)
         figures[f"pope_{sampling}_accuracy"] = answer_probes(model, data.images, probes).accuracy
     return figures
+
+
+def word_order():
+    """From nothing, on captions that name the shape before the colour: which of the two is wrong on new pairs?
+
+    The rival of "it sees the colour": a colour is right because it is written first.
+    """
+    captions, _, texts = training_data()
+    ids, labels = encode_examples([DESCRIBE] * len(texts), [swapped(text) for text in texts])
+    known, new, rows = new_scenes("train"), new_scenes("test"), []
+    for seed in SEEDS:
+        model, _ = train_vlm(seed, (captions[0], ids, labels), SCRATCH._replace(steps=1000))
+        rows.append({"exact_match": right_swapped(model, known)[0], **slips(model, new)})
+        print(f"shape before colour, seed {seed}: {rows[-1]}", flush=True)
+    return summary(rows)
+
+
+def swapped(caption):
+    """'small red ring' <-> 'small ring red'."""
+    words = caption.split()
+    for place, word in enumerate(words[:-1]):
+        if word in COLOURS:
+            words[place], words[place + 1] = words[place + 1], word
+    return " ".join(words)
+
+
+def right_swapped(model, data):
+    """Exact match with the captions that name the shape first, and what was said."""
+    said = say(model, data.images, data.prompts)
+    return mean(text == swapped(answer) for text, answer in zip(said, data.answers, strict=True)), said
+
+
+def slips(model, data):
+    """On new pairs: exact match; of the absent objects that are named, the shares whose colour, and shape, is there."""
+    right, said = right_swapped(model, data)
+    there = [present(data.drawn.scenes[row]) for row in data.rows]
+    absent = []
+    for text, pairs in zip(said, there, strict=True):
+        words, seen = text.split(), " ".join(pairs).split()
+        named = [(words[k], words[k - 1]) for k, word in enumerate(words) if k and word in COLOURS]
+        absent += [(c in seen, s in seen) for c, s in named if f"{c} {s}" not in pairs]
+    return {
+        "new_pairs_exact_match": right,
+        "colour_there": mean(c for c, _ in absent),
+        "shape_there": mean(s for _, s in absent),
+    }
 
 
 def stage_seconds():
@@ -223,7 +287,9 @@ PARTS = {
     "caption_case": caption_case,
     "from_nothing": from_nothing,
     "equal_steps": equal_steps,
+    "last_stage": last_stage,
     "partners": partners,
+    "word_order": word_order,
     "stage_cpu_seconds": stage_seconds,
     "recipe_tiny": lambda: recipe_run("tiny", "cpu"),
 }

@@ -50,6 +50,11 @@ def predicts_the_next_word(program: Program) -> None:
         "shifted, but now padding counts as a word again; keep ignore_index": _told(
             scores[:, :-1], _IDS[:, 1:], ignore=-1
         ),
+        "shifted twice: the model is asked for the word after the next one": _told(scores[:, :-2], _IDS[:, 2:]),
+        "a mean of the captions' means: a word of a short caption counts more; divide by all words": sum(
+            _told(scores[row : row + 1, :-1], _IDS[row : row + 1, 1:]) for row in range(3)
+        )
+        / 3,
     }
     for advice, value in known.items():
         assert abs(got - value) > 1e-4, advice
@@ -83,6 +88,19 @@ CASE = Case(
         "padding counts as a word again": (
             (_LOSS, "return F.cross_entropy(logits[:, :-1].flatten(0, 1), ids[:, 1:].flatten())"),
         ),
+        "shifted twice": (
+            (
+                _LOSS,
+                "return F.cross_entropy(logits[:, :-2].flatten(0, 1), ids[:, 2:].flatten(), ignore_index=ENGLISH.PAD)",
+            ),
+        ),
+        "a mean of the captions' means": (
+            (
+                _LOSS,
+                "each = F.cross_entropy(logits[:, :-1].mT, ids[:, 1:], ignore_index=ENGLISH.PAD, reduction='none')\n"
+                "    return (each.sum(dim=1) / (ids[:, 1:] != ENGLISH.PAD).sum(dim=1)).mean()",
+            ),
+        ),
         "not the mean loss of the word to come": ((_LOSS, _LOSS.replace("ENGLISH.PAD)", "ENGLISH.PAD) + 1.0")),),
         "NaN painted over": (("logits = model(ids)\n    return", "logits = torch.nan_to_num(model(ids))\n    return"),),
     },
@@ -93,7 +111,11 @@ CASE = Case(
     ),
     defect="no shift: the model learnt to copy its input. A loss far below the entropy of the text on day one is a "
     "leak, not a success; let the model write before you believe it",
-    met=("X228",),
+    met=(
+        "KempnerForge #154, a captioner whose loss collapses to 0 "
+        "<https://github.com/KempnerInstitute/KempnerForge/issues/154>",
+        "X228",
+    ),
     difficulty=1,
     minutes=6,
 )

@@ -19,21 +19,18 @@ def starts_as_it_was(program: Program) -> None:
 
 
 def learns_to_look(program: Program) -> None:
-    """Three steps of gradient descent: the branch comes alive."""
+    """Thirty steps of the optimiser that `run` takes: the branch comes alive, however quietly it starts."""
     branch = program.ImageBranch(5, 7)
     image, wanted = torch.randn(16, 5), torch.randn(16, 7)
-    optimizer = torch.optim.SGD(branch.parameters(), lr=0.5)
-    for _ in range(3):
+    optimizer = torch.optim.AdamW(branch.parameters(), lr=0.02)
+    for _ in range(30):
         optimizer.zero_grad()
         (branch(image) - wanted).pow(2).mean().backward()
         optimizer.step()
     added = branch(image)
     assert not torch.equal(added, torch.zeros_like(added)), (
-        "after three steps the branch still adds nothing: gate and projection are both 0, and each one's gradient is "
+        "after thirty steps the branch still adds nothing: gate and projection are both 0, and each one's gradient is "
         "a multiple of the other"
-    )
-    assert added.abs().max() > 1e-3, (
-        "after three steps the branch adds next to nothing: so small a gate starves the projection of its gradient"
     )
     spread = (added - added.mean(dim=0)).abs().max()
     assert spread > 1e-3, "the branch adds the same for every image: it learnt a constant, not to look"
@@ -75,7 +72,6 @@ CASE = Case(
                 "        nn.init.zeros_(self.project.weight)\n        self.project.weight.requires_grad_(False)\n",
             ),
         ),
-        "starves the projection": (("torch.zeros(1)", "torch.full((1,), 1e-4)"),),
         "something goes past it": (
             (
                 _ZEROS,
@@ -100,7 +96,7 @@ CASE = Case(
     "that a model sees",
     met=(
         "Flamingo, gated cross-attention <https://arxiv.org/abs/2204.14198>",
-        "LoRA <https://arxiv.org/abs/2106.09685>",
+        "LFS-GAN #2, two factors of zeros <https://github.com/KU-VGI/LFS-GAN/issues/2>",
     ),
     difficulty=2,
     minutes=8,

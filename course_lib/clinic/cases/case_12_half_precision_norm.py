@@ -47,6 +47,16 @@ def serves_every_dtype(program: Program) -> None:
             )
 
 
+def keeps_the_scale(program: Program) -> None:
+    """The learnt scale multiplies every output."""
+    norm, x = program.RMSNorm(48), torch.randn(5, 48, generator=torch.Generator().manual_seed(0)).half()
+    plain = norm(x).double()
+    with torch.no_grad():
+        norm.scale.copy_(torch.linspace(-2, 2, 48))
+    off = (norm(x).double() - plain * norm.scale.double()).abs().max().item()
+    assert off < 0.02, f"with another learnt scale the output is off by {off:.2g}: the scale multiplies it at the end"
+
+
 def _off(norm: nn.Module, x: Tensor, y: Tensor) -> float:
     truth = x.double() / (x.double().pow(2).mean(dim=-1, keepdim=True) + norm.eps).sqrt()
     return (y.double() - truth).abs().max().item()
@@ -59,7 +69,7 @@ CASE = Case(
     number="12",
     title="a norm layer in fp16",
     complaint="No NaN, no error. From step 3,000 on the layer gives 0, and the loss stands still.",
-    stages=(right_at_every_size, serves_every_dtype),
+    stages=(right_at_every_size, serves_every_dtype, keeps_the_scale),
     original="come out as 0",
     repair=(
         (_SIZE, "size = torch.sqrt(x.float().pow(2).mean(dim=-1, keepdim=True) + self.eps)"),
@@ -73,6 +83,10 @@ CASE = Case(
         "through fp16, perhaps?": (
             (_SIZE, "size = torch.sqrt(x.float().pow(2).mean(dim=-1, keepdim=True) + self.eps)"),
             (_OUT, "return (x.float() / size * self.scale).half().to(x.dtype)"),
+        ),
+        "the scale multiplies it": (
+            (_SIZE, "size = torch.sqrt(x.float().pow(2).mean(dim=-1, keepdim=True) + self.eps)"),
+            (_OUT, "return (x.float() / size).to(x.dtype)"),
         ),
         "another dtype than the input": ((_SIZE, "x = x.float()\n        " + _SIZE),),
         "of size 300 come out wrong": ((_SIZE, _SIZE.replace("x.pow(2)", "x.clamp(-200, 200).pow(2)")),),
@@ -89,7 +103,10 @@ CASE = Case(
     ),
     defect="300 squared is 90,000, above 65,504: the mean square was inf and x / inf is 0. Norms, softmax and losses "
     "are computed in fp32 even when the model is not; clamping or a larger epsilon only moves the failure",
-    met=("Mixed precision training <https://arxiv.org/abs/1710.03740>",),
+    met=(
+        "PyTorch #133085, nn.RMSNorm of Llama in fp16 <https://github.com/pytorch/pytorch/pull/133085>",
+        "Mixed precision training <https://arxiv.org/abs/1710.03740>",
+    ),
     difficulty=2,
     minutes=8,
 )
