@@ -116,7 +116,7 @@ claim(
 # %% [markdown]
 r"""
 **A test that finds it.** Change one word of the input and keep its label. In a right program the loss of that word, and of every word before it, stays: none of
-them has read the change. Four small models, two in each direction of reading:
+them has read the change. Two small readers, each compared with its labels with the shift and without:
 """
 
 # %% tags=["claim"]
@@ -141,10 +141,10 @@ for name, reader in readers.items():
     for shift in (True, False):
         before = _each_loss(reader, ids[None], ids[None], shift)
         kept = _each_loss(reader, _other, ids[None], shift)
-        both = _each_loss(reader, _other, _other, shift)
+        together = _each_loss(reader, _other, _other, shift)
         _found = [
             (kept - before)[0, :3].abs().max() > 1e-5,
-            (both - before)[0, :2].abs().max() > 1e-5,
+            (together - before)[0, :2].abs().max() > 1e-5,
         ]
         _moves[name, shift] = [bool(found) for found in _found]
         _said = ["moves" if found else "stays" for found in _moves[name, shift]]
@@ -163,7 +163,7 @@ claim(
 
 # %% [markdown]
 r"""
-The right column is the test that most people name. It looks for a word that reads the future. Without the shift no word does: each reads only itself.
+The right column is the test that most people name. It looks for a word that reads the future. Without the shift no word does that: it reads itself.
 
 **Five defects, five tests.** An article that many candidates have read trains a captioner like this:
 
