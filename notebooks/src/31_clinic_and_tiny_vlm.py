@@ -1055,10 +1055,11 @@ Models that learnt "small ring red" answer that:
 _order = recorded["word_order"]
 claim(
     "C31.30",
-    "Trained from nothing on captions that name the shape before the colour, models still get the colour right and the "
-    "shape wrong on new pairs: the order of the words is not the reason (recorded, 3 seeds)",
+    "Trained from nothing on captions that name the shape before the colour, models still get fewer than half of the "
+    "scenes with a new pair right, the colour there and the shape another's: the order of the words is not the reason "
+    "(recorded, 3 seeds)",
     _order["exact_match"][1] > 0.9
-    and _order["new_pairs_exact_match"][2] < 0.45
+    and _order["new_pairs_exact_match"][2] < 0.5
     and _order["colour_there"][1] > 0.9 > 0.3 > _order["shape_there"][2],
     measured=f"exact match {_order['exact_match'][1]:.2f} at least, new pairs "
     f"{_order['new_pairs_exact_match'][1]:.2f} to {_order['new_pairs_exact_match'][2]:.2f}; colour there "
