@@ -188,7 +188,7 @@ def draw_gallery(trained: Sequence[Curves]) -> tuple[Figure, list[Axes]]:
     import matplotlib.pyplot as plt
 
     rows = -(-len(trained) // 3)
-    fig, grid = plt.subplots(rows, 3, figsize=(6.8, 1.45 * rows), layout="constrained", sharex=True)
+    fig, grid = plt.subplots(rows, 3, figsize=(6.4, 1.4 * rows), layout="constrained", sharex=True)
     axes = list(grid.flat)
     for number, (ax, lines) in enumerate(zip(axes, trained, strict=False)):
         draw_curves(lines, ax, legend=False)
