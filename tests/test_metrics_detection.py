@@ -80,6 +80,13 @@ def test_an_object_is_found_once():
     assert find_hits(found, torch.tensor([0.9, 0.2, 0.5]), truth, iou=0.5).tolist() == [True, False, False]
 
 
+def test_a_second_box_takes_the_next_object_if_that_is_near_enough():
+    """As in COCO's code: a box looks at the free true boxes only, not at the best one and then whether it is free."""
+    truth, found = image_of((0, 0, 10, 10), (2, 0, 12, 10)), image_of((0, 0, 10, 10), (0, 0, 10, 10))
+    assert find_hits(found, torch.tensor([0.9, 0.5]), truth, iou=0.5).tolist() == [True, True]
+    assert find_hits(found, torch.tensor([0.9, 0.5]), truth, iou=0.7).tolist() == [True, False]
+
+
 def test_image_and_class_must_agree():
     truth, found = image_of((0, 0, 10, 10)), image_of((0, 0, 10, 10), label=1)
     assert not find_hits(found, torch.tensor([0.9]), truth, iou=0.5).any()

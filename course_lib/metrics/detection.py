@@ -53,7 +53,7 @@ def find_hits(found: Boxes, score: Float[Tensor, " D"], truth: Boxes, *, iou: fl
     """Which found boxes are hits: from the highest score down, each takes the free true box that it overlaps most.
 
     Same image, same class, IoU of at least `iou`. A true box is taken once, so a second box on one object is a false
-    alarm, however well it fits.
+    alarm, however well it fits, unless another free one is near enough: then it takes that.
     """
     refuse.outside(0, 1, iou=iou)
     refuse.nan(score=score)

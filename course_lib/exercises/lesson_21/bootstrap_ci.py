@@ -49,6 +49,9 @@ def ci_draws_as_many(bootstrap_ci):
 
 def ci_keeps_pairs(bootstrap_ci):
     def metric(label, score):
+        assert score.is_floating_point() and not label.is_floating_point(), (
+            "metric got the scores as labels: call metric(label, score)"
+        )
         assert torch.equal(label, score.long()), "label and score were drawn apart: use the same rows for both"
         return 0.0
 
@@ -77,6 +80,23 @@ def ci_takes_quantiles(bootstrap_ci):
     )
     assert any(abs(low - each) < 1e-4 for each in score.tolist()), (
         "the metric was max(score), and your interval starts between two scores, where no draw can be: return quantiles"
+    )
+
+
+def ci_interpolates(bootstrap_ci):
+    calls = []
+    low, high = _run(
+        bootstrap_ci,
+        lambda label, score: calls.append(label) or float(len(calls)),
+        torch.arange(30),
+        torch.arange(30.0),
+        level=0.9,
+        resamples=20,
+    )
+    early = round(low - 1.95)  # 1 when the metric of the data was measured first
+    assert early in (0, 1) and abs(low - early - 1.95) < 1e-4 and abs(high - early - 19.05) < 1e-4, (
+        f"20 draws measured 1, 2 ... 20: 90 % reach from 1.95 to 19.05, got {low:.2f} to {high:.2f}; quantiles "
+        "between two draws are interpolated linearly, as torch.quantile does"
     )
 
 
@@ -122,6 +142,14 @@ def _ci_apart(metric, label, score, resamples, level, generator):
     return _ci(metric, mixed, score, resamples, level, generator)
 
 
+def _ci_by_rank(metric, label, score, resamples, level, generator):
+    """The draws at two whole ranks, nothing between them."""
+    values = []
+    _ci(lambda *drawn: values.append(metric(*drawn)) or 0.0, label, score, resamples, level, generator)
+    outside = int(resamples * (1 - level) / 2)
+    return sorted(values)[outside], sorted(values)[-1 - outside]
+
+
 def _ci_by_label(metric, label, score, resamples, level, generator):
     """Positives and negatives drawn apart, each as often as they are."""
     order = torch.argsort((label > label.double().mean()).long(), stable=True)
@@ -156,7 +184,7 @@ def _ci_by_numpy(metric, label, score, resamples, level, generator):
         rows = (torch.rand(len(score), generator=generator, dtype=torch.float64) * len(score)).long()
         values.append(metric(label[rows], score[rows]))
     tail = 100 * (1 - level) / 2
-    return np.percentile(values, [tail, 100 - tail], method="nearest")
+    return np.percentile(values, [tail, 100 - tail])
 
 
 def _ci_by_counts(metric, label, score, resamples, level, generator):
@@ -171,7 +199,14 @@ bootstrap_ci = Exercise(
     task="Write bootstrap_ci(metric, label, score, resamples, level, generator) -> (low, high): percentile interval "
     "of metric(label, score) over `resamples` draws of B rows with replacement, the same rows of both; linear "
     "quantiles. All randomness comes from `generator`, as it is.",
-    stages=(ci_draws_as_many, ci_keeps_pairs, ci_has_a_level, ci_takes_quantiles, ci_uses_the_generator),
+    stages=(
+        ci_draws_as_many,
+        ci_keeps_pairs,
+        ci_has_a_level,
+        ci_takes_quantiles,
+        ci_interpolates,
+        ci_uses_the_generator,
+    ),
     reference=_ci,
     mutants={
         "draw 30, got sets of": lambda m, y, s, r, c, g: _ci(
@@ -193,6 +228,8 @@ bootstrap_ci = Exercise(
             m, y, s, r, c, torch.Generator().manual_seed(3)
         ),
         "whatever their label": _ci_by_label,
+        "metric got the scores as labels": lambda m, y, s, r, c, g: _ci(lambda a, b: float(m(b, a)), y, s, r, c, g),
+        "interpolated linearly": _ci_by_rank,
         "starts between two scores": lambda *a: (lambda low, high: (low - 0.05 * (high - low), high))(*_ci(*a)),
         "draw anew for each of them": lambda m, y, s, r, c, g: _ci(
             m, y, s, r, c, g, draw=lambda n: torch.arange(n) // 2

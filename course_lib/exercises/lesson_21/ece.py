@@ -57,6 +57,12 @@ def ece_does_not_cancel(ece):
     got = float(ece(torch.tensor([[0.6, 0.4]] * 4 + [[0.9, 0.1]] * 4), torch.tensor([0] * 4 + [0, 0, 1, 1]), 10))
     assert not close(got, 0.0), "gaps of +0.4 and -0.4 cancelled; take the absolute value in every bin, then average"
     assert close(got, 0.4), "two bins with a gap of 0.4 each: the error is 0.4"
+    # no confidence near the edge of a bin: 0.55 always right, 0.9 right in 3 of 4 cases
+    got = float(ece(torch.tensor([[0.55, 0.45]] * 4 + [[0.9, 0.1]] * 4), torch.tensor([0] * 7 + [1]), 4))
+    assert close(got, (0.45 + 0.15) / 2), (
+        f"two bins of four answers, gaps of 0.45 and 0.15: the error is 0.3, got {got:.3f}; a mean of the gaps, "
+        "not the largest gap, nor a root of squares"
+    )
 
 
 def ece_weighs_bins(ece):
@@ -86,6 +92,16 @@ def _ece(probabilities, label, bins, *, confidence=None, last_edge=True, signed=
     if equal:
         return gaps.abs().sum().item() / max(len(gaps) - 1, 1)
     return (shares * gaps).sum().abs().item() if signed else (shares * gaps.abs()).sum().item()
+
+
+def _ece_by_norm(probabilities, label, bins, *, largest):
+    """The largest gap (MCE), or the root of the mean square gap."""
+    confidence, right = probabilities.amax(-1), (probabilities.argmax(-1) == label).double()
+    place = (confidence * bins).ceil().long() - 1
+    parts = [place == j for j in range(bins) if (place == j).any()]
+    gaps = torch.stack([(right[part] - confidence[part]).mean() for part in parts])
+    share = torch.stack([part.double().mean() for part in parts])
+    return gaps.abs().max().item() if largest else (share * gaps**2).sum().sqrt().item()
 
 
 def _ece_equal_shares(probabilities, label, bins):
@@ -148,6 +164,8 @@ ece = Exercise(
         "use `bins`": lambda p, y, b: _ece(p, y, b if len(y) < 100 else 3),
         "not to the next bin": lambda p, y, b: _ece(p, y, b, confidence=lambda q: q.amax(-1) + (q.amax(-1) < 1) * 1e-9),
         "there are `bins` of equal width": _ece_equal_shares,
+        "not the largest gap": lambda p, y, b: _ece_by_norm(p, y, b, largest=True),
+        "nor a root of squares": lambda p, y, b: _ece_by_norm(p, y, b, largest=False),
         "bins weigh by how many": lambda p, y, b: _ece(p, y, b, equal=True),
     },
     alternatives={
