@@ -1004,7 +1004,7 @@ claim(
 
 # %% [markdown]
 r"""
-The same holds for the interval: the unit that would be drawn again is a writer, so a bootstrap draws whole writers (C21.25).
+The same holds for the interval: the unit that would be drawn again is a writer, so a bootstrap draws whole writers (C21.25). Time is such a unit too: a forecast is tested on days *after* those it was trained on, since random folds would let it learn from the future.
 
 **Can the probabilities be believed?** 300 noisy training digits, trained to the end, so the model is sure of itself. *ECE*, the expected calibration error, sorts answers into bins by confidence, and averages the distance between
 confidence and share right over the bins, weighted by their counts. One number $T$, fitted on 287 held-out digits, divides the logits. The argmax cannot change. Does anything else?
@@ -1052,6 +1052,8 @@ claim(
 r"""
 Temperature scaling (Guo et al., 2017) has something to repair here, because 400 steps went far past the point where the log loss was
 best: after 100 it was about where the temperature brings it now. It is no law that networks are overconfident: Minderer et al. (2021) find several recent image models well calibrated.
+
+Two rivals, for a binary score: *Platt scaling* fits a logistic regression on the score, so a slope and an offset; *isotonic regression* fits any rising step function, which needs more held-out data and makes ties.
 
 **Two traps of ECE.** What does a *perfectly* calibrated model score? Draw probabilities, then draw the labels from exactly those probabilities.
 """
