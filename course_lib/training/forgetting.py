@@ -70,7 +70,7 @@ def pretrain(old: dict[str, Pairs], seed: int = SEED, steps: int = 120) -> nn.Se
     first, second, last = (SideBySideLinear(DRAWS, *pair) for pair in zip(sizes, sizes[1:], strict=False))
     model = nn.Sequential(nn.Flatten(2), first, nn.ReLU(), second, nn.ReLU(), last)
     random = torch.Generator().manual_seed(seed)
-    rule = torch.optim.AdamW(model.parameters(), 3e-3)
+    rule = torch.optim.AdamW(model.parameters(), 3e-3, fused=True)
     for _ in range(steps):
         _step(rule, _loss(model, _batch(old["train"], random)))
     return model.eval()
@@ -106,7 +106,7 @@ def fine_tune(
         model = nn.Sequential(*(LowRank(e, rank) if isinstance(e, SideBySideLinear) else e for e in model))
     kept = tuple(part[:, :NEW] for part in data.old["train"])
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    rule = torch.optim.AdamW(trained, rate, weight_decay=0.0)
+    rule = torch.optim.AdamW(trained, rate, weight_decay=0.0, fused=True)
     for _ in range(steps):
         new = _batch(data.new["train"], random)
         loss = _loss(model, new)

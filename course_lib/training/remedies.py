@@ -127,7 +127,7 @@ def treat(
     data, random = examine(patient, more, seed), torch.Generator().manual_seed(1000 * seed + member)
     torch.manual_seed(1000 * seed + member)
     model = net(DRAWS) if net is not None else dense(DRAWS, max(2, round(patient.width * scale)), p)
-    rule = torch.optim.AdamW(model.parameters(), weight_decay=decay)
+    rule = torch.optim.AdamW(model.parameters(), weight_decay=decay, fused=True)
     images, labels = data["train"]
     times, measured, losses = [], [], []
     for step in range(steps):

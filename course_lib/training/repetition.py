@@ -65,7 +65,7 @@ def train_repeatedly(passes: int, p: float = 0.0, decay: float = 0.0, seed: int 
     torch.manual_seed(seed)
     layers = SideBySideLinear(DRAWS, FEATURES, 256), nn.ReLU(), nn.Dropout(p), SideBySideLinear(DRAWS, 256, 2)
     model = nn.Sequential(*layers)
-    rule = torch.optim.AdamW(model.parameters(), RATE, weight_decay=decay)
+    rule = torch.optim.AdamW(model.parameters(), RATE, weight_decay=decay, fused=True)
     count, seen, losses = STEPS * BATCH // passes, [], []
     for step in range(STEPS):
         rows = (torch.arange(BATCH) + BATCH * step) % count

@@ -43,8 +43,12 @@ def path_keeps_the_mean(drop_path):
     kept = got[:, 0] != 0
     share = kept.float().mean().item()
     assert abs(share - 0.8) < 0.04, f"p = 0.2 kept {share:.2f} of the examples: p is the share to drop"
+    grown = got[kept].mean().item()
+    assert abs(grown - 1.25) < 0.02, (
+        f"a kept branch came back {grown:.2f} times as large; without 1 / (1 - p) the mean is off"
+    )
     assert close(got[kept], torch.full_like(got[kept], 1.25)), (
-        f"a kept branch came back {got[kept].mean().item():.2f} times as large; without 1 / (1 - p) the mean is off"
+        f"a kept branch came back {grown:.4f} times as large: divide by 1 - p, not by the share that these coins kept"
     )
 
 
@@ -85,6 +89,13 @@ def _path_with_half_the_coins(branch, p, train, generator):
     half = torch.rand((len(branch) + 1) // 2, generator=generator)
     keep = torch.cat([half, half])[: len(branch)] >= p
     return branch * keep.view(_rows(branch)) / (1 - p)
+
+
+def _path_divides_by_the_share(branch, p, train, generator):
+    if not train:
+        return branch
+    keep = (torch.rand(_rows(branch), generator=generator) >= p).to(branch)
+    return branch * keep / keep.mean().clamp_min(1e-9)
 
 
 def _path_drops_so_many(branch, p, train, generator):
@@ -134,6 +145,7 @@ drop_path = Exercise(
         "p is the share to drop": _path_with(_rows, keep=lambda coins, p: coins < p),
         "came back 1.00 times as large": _path_with(_rows, scale=lambda p: 1),
         "came back 0.80 times as large": _path_with(_rows, scale=lambda p: 1 - p),
+        "not by the share that these coins kept": _path_divides_by_the_share,
         "changed its argument `branch`": lambda branch, p, train, generator: (
             branch.copy_(_drop_path(branch, p, train, generator)) if train else branch
         ),

@@ -38,8 +38,11 @@ def dropout_scales_what_it_keeps(dropout):
 def dropout_drops_with_probability_p(dropout):
     for p in (0.2, 0.7):
         dropped = (dropout(numbers(80, 50), p, True, coins()) == 0).float().mean().item()
-        assert abs(dropped - p) < 0.05, (
+        assert abs(dropped - 1 + p) > 0.05, (
             f"p = {p} dropped {dropped:.2f} of all numbers: p is the share to drop, not to keep"
+        )
+        assert abs(dropped - p) < 0.05, (
+            f"p = {p} dropped {dropped:.2f} of all numbers: torch.rand, not randn, lies below p with probability p"
         )
     generator = coins()
     first, second = (dropout(numbers(8, 9), 0.5, True, generator) for _ in range(2))
@@ -189,6 +192,9 @@ dropout = Exercise(
         "do not copy its seed": lambda x, p, train, generator: _dropout(x, p, train, coins(generator.initial_seed())),
         "zeros, not 0 / 0": lambda x, p, train, generator: (
             x * (torch.rand(x.shape, generator=generator) >= p) / (1 - p) if train and p else x
+        ),
+        "torch.rand, not randn": lambda x, p, train, generator: (
+            x * (torch.randn(x.shape, generator=generator) >= p) / (1 - p) if train else x
         ),
         "toss anew for every number": lambda x, p, train, generator: _dropout(
             x, p, train, coins(int(torch.randint(9, (), generator=generator)))

@@ -33,6 +33,7 @@ def stop_asks_for_a_real_gain(early_stop):
     _stops(early_stop, [5.0, 3.0, 3.0, 3.0, 1.0], 2, 0.0, 1, "a tie is no improvement")
     _stops(early_stop, [5.0, 5.2, 5.4, 5.6], 2, 0.5, 0, "worse is never better: the sign of min_delta")
     _stops(early_stop, [5.0, 4.9, 4.8, 4.7], 2, 0.5, 0, "gains below min_delta do not count")
+    _stops(early_stop, [5.0, 4.7, 5.2, 4.4], 4, 0.5, 3, "small gains add up: compare with the last best, not the lowest")
     _stops(early_stop, [5.0, 4.7, 4.4, 4.1], 3, 0.5, 2, "small gains add up: compare with the best, not the previous")
 
 
@@ -89,7 +90,8 @@ def _stop_by_scan(losses, patience, min_delta):
 early_stop = Exercise(
     id="19.4 early_stop",
     task="Write early_stop(losses, patience, min_delta): validation losses, lower is better -> index to go back to. "
-    "Give up after `patience` measurements in a row that are not more than min_delta below the best so far.",
+    "A loss is a new best if it lies more than min_delta below the last best; the first is the first best. Give up "
+    "after `patience` losses in a row without a new best.",
     stages=(
         stop_returns_an_index,
         stop_goes_back,
@@ -111,6 +113,9 @@ early_stop = Exercise(
         ),
         "the sign of min_delta": lambda losses, patience, min_delta: _stop_with(losses, patience, -min_delta),
         "not the previous": _previous,
+        "not the lowest": lambda losses, patience, min_delta: _stop_with(
+            losses, patience, min_delta, better=lambda now, best: losses[now] < min(losses[:now]) - min_delta
+        ),
         "walk through it by hand": lambda losses, patience, min_delta: _stop_with(losses[:6], patience, min_delta),
     },
     alternatives={

@@ -29,7 +29,9 @@ def ista_descends_the_mean_loss(ista):
     got, slope = ista(features, target, 0.0, 0.05, 1), features.T @ target / 30  # every slope is positive
     assert (got >= 0).all(), "without a penalty the first step went uphill: check the gradient's sign"
     ratio = (got.norm() / (0.05 * slope.norm())).item()
-    assert abs(ratio - 1) < 1e-4, f"the first step is {ratio:.1f} times too long: the loss is a mean over B examples"
+    assert abs(ratio - 1) < 1e-4, (
+        f"the first step has {ratio:.1f} times the length due: the loss is a mean over B examples, the rate is given"
+    )
 
 
 def ista_keeps_useless_weights_at_zero(ista):
@@ -171,6 +173,7 @@ ista = Exercise(
         "went uphill": _ista_with(scale=-1.0),
         "the loss is a mean": _ista_with(scale=30.0),
         "soft-threshold after each gradient step": _sub_gradient,
+        "the rate is given": lambda x, y, penalty, rate, steps: _ista(x, y, penalty, 2.0, steps),
         "give the sign back": _ista_with(shrink=lambda moved, t: (moved - t).clamp_min(0)),
         "survivors kept their full size": _ista_with(shrink=lambda moved, t: moved * (moved.abs() > t)),
         "rate * penalty is": lambda x, y, penalty, rate, steps: _ista(x, y, penalty / rate, rate, steps),
