@@ -508,7 +508,7 @@ show(fig, "One digit as it is, and five times moved at random by up to a pixel."
 # %% [markdown]
 r"""
 The patients, and what is done to them. The network has one hidden tanh layer of 128 units and trains for 200 steps of AdamW on batches of 50.
-The convolutional one needs 100. Each remedy comes in *one* strength, the same for all four, as in a first week. For patient A they are
+The convolutional one needs 100. Each remedy comes in *one* strength, the same for all four, as a first try would. For patient A they are
 tuned further down.
 """
 
@@ -597,8 +597,7 @@ gains = {}
 for patient, treatment in itertools.product(PATIENTS, TREATMENTS[1:]):
     change = result[patient, treatment] - result[patient, "nothing"]
     gains[patient, treatment] = 100 * change.mean().item()
-rounded = {key: round(gain) for key, gain in gains.items()}
-fig, ax = heat_map(rounded, limit=12, fmt="+d")
+fig, ax = heat_map({k: round(gain) for k, gain in gains.items()}, limit=12, fmt="+d")
 show(fig, "Points of accuracy won, mean of five draws: each patient has its own cure.")
 
 # %% [markdown]
@@ -669,16 +668,13 @@ convolutional network helps: take away its pooling, or its batch norm.
 
 
 # %%
-ONCE = POOLED | {"looks": 1}  # no curve is drawn below
-
-
 def without(**parts):
-    return ONCE | {"net": functools.partial(SideBySideConvNet, **parts)}
+    return POOLED | {"looks": 1, "net": functools.partial(SideBySideConvNet, **parts)}
 
 
 REMEDIES["no pooling"] = without(pooling=False)
 REMEDIES["no batch norm"] = without(norm=False) | {"steps": 150, "rate": 1e-2}
-REMEDIES["pooling and shifts"] = ONCE | {"steps": 200, "augment": moved}
+REMEDIES["pooling and shifts"] = POOLED | {"looks": 1, "steps": 200, "augment": moved}
 ARMS = ["nothing", "shifts by a pixel", *list(REMEDIES)[-4:]]
 
 # %%
@@ -741,7 +737,7 @@ claim(
 # %% [markdown]
 r"""
 Three lessons for an interview. **Architecture is a remedy**: pooling makes a network tolerant of small shifts that no training picture
-showed. It is a *prior*, so it also helps A, and costs neither labels nor a longer training. **Augmentation covers what it covers**: one
+showed. It is a *prior*, so it also helps A. It costs no labels, but computing: here several times as much per step. **Augmentation covers what it covers**: one
 pixel was trained, two pixels were not. **They add up.** And the controls say which part did it: without
 pooling, convolutions hardly help. Without batch norm, pooling still does, but less: the gain is not one layer's. (Batch norm is itself a
 regulariser: the statistics of each batch are noise in training, and Ioffe and Szegedy found that some networks then need no dropout.)
@@ -1139,7 +1135,7 @@ r"""
 labels, augmentation, noise, mixup. Network: dropout, DropConnect, DropPath, which are noise in training and gone at inference, with not
 one parameter fewer. Target: label smoothing. Weights: L2 shrinks in proportion, L1 subtracts a constant and gives exact zeros only with a
 proximal step; weight decay is L2 for plain SGD, not for Adam. Time: early stopping. Models: an ensemble, which costs inference. And the
-architecture itself: convolution and pooling know what augmentation has to teach. Then I diagnose before I choose. Both
+architecture itself: convolution and pooling know part of what augmentation has to teach. Then I diagnose before I choose. Both
 curves bad: more capacity. Few clean labels: more labels, or a network that knows more about the data; tricks add little. Wrong labels:
 whatever keeps the network from memorising. A shifted test set: data or augmentation that covers the shift, *and* an architecture that is
 built for it; they add up. Pre-training in one pass: data and weight decay, which there sets the step size rather than fights overfitting.

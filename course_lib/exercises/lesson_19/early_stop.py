@@ -33,7 +33,7 @@ def stop_asks_for_a_real_gain(early_stop):
     _stops(early_stop, [5.0, 3.0, 3.0, 3.0, 1.0], 2, 0.0, 1, "a tie is no improvement")
     _stops(early_stop, [5.0, 5.2, 5.4, 5.6], 2, 0.5, 0, "worse is never better: the sign of min_delta")
     _stops(early_stop, [5.0, 4.9, 4.8, 4.7], 2, 0.5, 0, "gains below min_delta do not count")
-    _stops(early_stop, [5.0, 4.7, 5.2, 4.4], 4, 0.5, 3, "small gains add up: compare with the last best, not the lowest")
+    _stops(early_stop, [5.0, 4.7, 5.2, 4.4], 4, 0.5, 3, "compare with the last best, not with the lowest loss")
     _stops(early_stop, [5.0, 4.7, 4.4, 4.1], 3, 0.5, 2, "small gains add up: compare with the best, not the previous")
 
 
@@ -113,7 +113,7 @@ early_stop = Exercise(
         ),
         "the sign of min_delta": lambda losses, patience, min_delta: _stop_with(losses, patience, -min_delta),
         "not the previous": _previous,
-        "not the lowest": lambda losses, patience, min_delta: _stop_with(
+        "not with the lowest": lambda losses, patience, min_delta: _stop_with(
             losses, patience, min_delta, better=lambda now, best: losses[now] < min(losses[:now]) - min_delta
         ),
         "walk through it by hand": lambda losses, patience, min_delta: _stop_with(losses[:6], patience, min_delta),
