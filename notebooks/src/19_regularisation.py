@@ -637,6 +637,25 @@ claim(
 )
 
 # %% tags=["claim", "reveal"]
+def slid(images, random):
+    """Each image moved by up to half a pixel down and across, interpolated."""
+    flat = images.flatten(0, 1)[:, None]
+    ways = (torch.rand(len(flat), 2, 1, generator=random) - 0.5) / 4  # width 8 is 2
+    grid = torch.cat([torch.eye(2).expand(len(flat), 2, 2), ways], dim=-1)
+    grid = F.affine_grid(grid, flat.shape, align_corners=False)
+    return F.grid_sample(flat, grid, align_corners=False).view(images.shape)
+
+
+halves = remedies.treat(PATIENTS[A], augment=slid, steps=300, looks=1).score()
+halves = 100 * (halves - result[A, "nothing"]).mean().item()
+claim(
+    "C19.26",
+    "A: shifts of up to half a pixel gain as well, more than shifts of a whole pixel and less than labels and convolution together (mean of 5 draws)",
+    together > halves > max(0, gains[A, "shifts by a pixel"]),
+    measured=f"half a pixel {halves:+.1f}, a pixel {gains[A, 'shifts by a pixel']:+.1f}, both others {together:+.1f}",
+)
+
+# %% tags=["claim", "reveal"]
 hinder = ("weight decay", "dropout", "input noise", "early stopping", "network / 8")
 helped, wider = {each: gains[B, each] for each in hinder}, gains[B, "network x 4"]
 claim(
@@ -658,8 +677,10 @@ claim(
 # %% [markdown]
 r"""
 So the answer to "how do you avoid overfitting" is: **there is no remedy, there is a diagnosis.** The wider network is a
-cure for C and harms B; the smaller one helps B and ruins C. For A, no trick adds information. Twice the labels do, and so does an
-architecture that *knows* something: a stroke means the same wherever it stands.
+cure for C and harms B; the smaller one helps B and ruins C. For A, what helps adds information: twice the labels, or an
+architecture that *knows* something: a stroke means the same wherever it stands. Augmentation helps A where it shows what real digits do: a
+whole pixel is too coarse for pictures of 8 × 8, half a pixel is not. Five draws are few: at ten other seeds of the draws twice the
+labels won 1.2 to 4.5 points, the convolutional network 1.3 to 3.7; at five of them half a pixel won 0.5 to 2.5.
 
 **D, fairly.** The heat map has a trap: training on shifts *is* the customer's shift, so that row wins by construction. Test another
 shift: pictures moved by exactly 0, 1 or 2 pixels, while training never moved them by more than one. And ask *which part* of the
@@ -772,16 +793,16 @@ from course_lib.training.repetition import train_repeatedly
 
 runs = {(n, 0.0): train_repeatedly(n, looks=1) for n in (1, 4, 16)}
 runs[1, 0.5] = train_repeatedly(1, p=0.5, looks=1)
-runs |= {(64, p): train_repeatedly(64, p=p) for p in (0.0, 0.5)}
+runs |= {(64, p): train_repeatedly(64, p=p) for p in (0.0, 0.5, 0.9)}
 decayed = train_repeatedly(64, decay=10.0)
 print(len(runs) + 1, "runs of 400 steps, 5 draws each")
 
 # %% tags=["claim", "reveal"]
 ends = {key: run.test[-1] for key, run in runs.items()}  # (5,)
 fig, (left, side) = plt.subplots(1, 2, figsize=(7, 2.4), layout="constrained")
-for p, style in ((0.0, "o-"), (0.5, "s--")):
+for p, style in ((0.0, "o-"), (0.5, "s--"), (0.9, "v-.")):
     measured = [n for n in (1, 4, 16, 64) if (n, p) in ends]
-    joined = style if p == 0 else style[0]  # two points far apart make no line
+    joined = style if p == 0 else style[0]  # ends far apart make no line
     left.plot(measured, [ends[n, p].mean() for n in measured], joined)
     often = runs[64, p]
     side.plot(
@@ -804,7 +825,7 @@ side.set(xlabel="passes over the same 400 examples")
 side.legend(fontsize=8)
 show(
     fig,
-    "Left: four passes cost little, 64 a lot. Right: the same 400 examples: lowest after a few passes, then ever higher; dropout slows that, a decay of 10 holds it.",
+    "Left: four passes cost little, 64 a lot. Right: the same 400 examples: lowest after a few passes, then ever higher; dropout of 0.5 slows that, 0.9 nearly holds it, a decay of 10 holds it.",
 )
 repeated = runs[64, 0.0].test  # (16, 5)
 rise = (repeated[-1] - repeated.min(0).values).min().item()
@@ -827,20 +848,29 @@ claim(
     once < 0.05 and often > 0.05,
     measured=f"at most {once:.3f} at one pass, at least {often:.2f} at 64",
 )
-held = (decayed.test[-1] - ends[1, 0.0]).max().item()
-below = (ends[64, 0.5] - decayed.test[-1]).min().item()
+above = {  # the one-pass loss
+    "decay 10": decayed.test[-1] - ends[1, 0.0],
+    "the best of 16 looks": repeated.min(0).values - ends[1, 0.0],
+    "dropout 0.9": ends[64, 0.9] - ends[1, 0.0],
+    "dropout 0.5": ends[64, 0.5] - ends[1, 0.0],
+}
 claim(
     "C19.25",
-    "At 64 passes a decay of 10 ends within 0.1 of the one-pass test loss, over 0.15 below dropout of 0.5 (every one of 5 draws)",
-    held < 0.1 and below > 0.15,
-    measured=f"at most {held:.3f} above one pass, at least {below:.2f} below dropout",
+    "At 64 passes a decay of 10, or going back to the best of 16 looks, ends within 0.1 of the one-pass test loss, dropout of 0.9 within 0.15, dropout of 0.5 over 0.2 above it (every one of 5 draws)",
+    max(above["decay 10"].max(), above["the best of 16 looks"].max()) < 0.1
+    and above["dropout 0.9"].max() < 0.15
+    and above["dropout 0.5"].min() > 0.2,
+    measured="; ".join(
+        f"{n} {each.min():.3f} to {each.max():.3f}" for n, each in above.items()
+    ),
 )
 
 # %% [markdown]
 r"""
 In one pass the next batch *is* a test set: no gap to close. So large language models are pre-trained with little or
 no dropout (Liu et al., 2025, measured that it even hurts). With repeats there are two different questions. *What is a repeat worth?* The left
-picture: nearly a fresh example, then less. *Can it harm?* The right picture: yes, the test loss turns. Dropout slows it; a decay of 10 holds it.
+picture: nearly a fresh example, then less. *Can it harm?* The right picture: yes, the test loss turns. Three things hold it: going back to the best look, a decay of 10, and almost as well
+a dropout of 0.9. The usual 0.5 only slows it.
 
 **Why is weight decay kept in one pass, then?** Not against overfitting. D'Angelo et al. (2023) find that in nearly one-epoch training it balances
 bias and variance of the optimisation: lower *training* loss, stabler runs. It sets the size of the steps relative to the weights. Three lines. An Adam step moves every weight by
@@ -850,7 +880,8 @@ $$\eta^2 = 2\eta\lambda\,\overline{w^2} \quad\Rightarrow\quad \sqrt{\overline{w^
 \frac{\text{step}}{\text{weight}} = \frac{\eta}{\sqrt{\eta / 2\lambda}} = \sqrt{2\eta\lambda}.$$
 
 In front of a normalisation the length of the weights changes nothing in the output; then $\sqrt{2\eta\lambda}$ *is* the speed of learning.
-Below, rate 0.01 on pure noise; with decay 1 the size due is $\sqrt{0.005} = 0.07$.
+That is one step without momentum; with the usual $\beta_1 = 0.9$ a step is about a quarter as long, but about ten in a row agree, and the size at rest
+is the same. Below, rate 0.01 on pure noise; with decay 1 the size due is $\sqrt{0.005} = 0.07$.
 """
 
 # %%
@@ -866,12 +897,21 @@ for start, decay in itertools.product((0.01, 1.0), (0.0, 1.0)):
 
 # %% tags=["claim"]
 due = (0.01 / 2) ** 0.5
+weight = nn.Parameter(torch.randn(2000))  # once more, with momentum
+rule = torch.optim.AdamW([weight], lr=0.01, weight_decay=1.0, betas=(0.9, 0.99))
+for _ in range(600):
+    before, weight.grad = weight.detach().clone(), torch.randn(2000)
+    rule.step()
+heavy = weight.detach().square().mean().sqrt().item()
+stride = (weight - 0.99 * before).detach().square().mean().sqrt().item()
 claim(
     "C19.21",
-    "With decay 1 and rate 0.01 noise settles at a weight of sqrt(rate / (2 decay)), wherever it started; without decay the size depends on the start",
+    "With decay 1 and rate 0.01 noise settles at a weight of sqrt(rate / (2 decay)), wherever it started, with momentum of 0.9 as well, where a single step is under a third as long; without decay the size depends on the start",
     max(abs(settled[s, 1.0] / due - 1) for s in (0.01, 1.0)) < 0.1
+    and abs(heavy / due - 1) < 0.15
+    and stride < 0.01 / 3
     and settled[1.0, 0.0] > 3 * settled[0.01, 0.0],
-    measured=f"due {due:.4f}, found {settled[0.01, 1.0]:.4f} and {settled[1.0, 1.0]:.4f}; without decay {settled[0.01, 0.0]:.2f} and {settled[1.0, 0.0]:.2f}",
+    measured=f"due {due:.4f}, found {settled[0.01, 1.0]:.4f} and {settled[1.0, 1.0]:.4f}, with momentum {heavy:.4f} in steps of {stride:.4f}; without decay {settled[0.01, 0.0]:.2f} and {settled[1.0, 0.0]:.2f}",
 )
 
 # %% [markdown]
@@ -1136,10 +1176,10 @@ labels, augmentation, noise, mixup. Network: dropout, DropConnect, DropPath, whi
 one parameter fewer. Target: label smoothing. Weights: L2 shrinks in proportion, L1 subtracts a constant and gives exact zeros only with a
 proximal step; weight decay is L2 for plain SGD, not for Adam. Time: early stopping. Models: an ensemble, which costs inference. And the
 architecture itself: convolution and pooling know part of what augmentation has to teach. Then I diagnose before I choose. Both
-curves bad: more capacity. Few clean labels: more labels, or a network that knows more about the data; tricks add little. Wrong labels:
-whatever keeps the network from memorising. A shifted test set: data or augmentation that covers the shift, *and* an architecture that is
+curves bad: more capacity. Few clean labels: more labels, a network that knows more about the data, or augmentation that shows real
+variation; other tricks add little. Wrong labels: whatever keeps the network from memorising. A shifted test set: data or augmentation that covers the shift, *and* an architecture that is
 built for it; they add up. Pre-training in one pass: data and weight decay, which there sets the step size rather than fights overfitting.
-Repeated data: stop early or decay strongly, because repetition first helps less and then harms. Fine-tuning: stay near the start; replay old data, or
+Repeated data: stop early, or decay or drop strongly, because repetition first helps less and then harms. Fine-tuning: stay near the start; replay old data, or
 keep the old answers on them by a KL term; freezing and LoRA forget less, partly by learning less."
 
 ## 19.10 Questions
@@ -1157,7 +1197,7 @@ r"""
 
 - **Formula**: dropout $x \odot m / (1 - p)$ · DropConnect $(M \odot W)\,x / (1 - p)$ · DropPath $x + c_b f_l(x) / (1 - p_l)$,
   $p_l = p\,l / (L - 1)$ for $l = 0 \ldots L - 1$ · soft threshold $\mathrm{sign}(v)\max(\lvert v \rvert - \eta\lambda, 0)$ · AdamW
-  $w \leftarrow (1 - \eta\lambda) w - \eta\,\text{step}$, relative step $\sqrt{2\eta\lambda}$ · smoothing $(1 - \varepsilon) y + \varepsilon / K$ ·
+  $w \leftarrow (1 - \eta\lambda) w - \eta\,\text{step}$, weight at rest $\sqrt{\eta / 2\lambda}$ · smoothing $(1 - \varepsilon) y + \varepsilon / K$ ·
   mixup $s\,x_i + (1 - s)\,x_j$, the same for $y$.
 - **Shapes**: coins are `(B, D)` for dropout, `(D_out, D_in)` or `(B, D_out, D_in)` for DropConnect, `(B, 1, ...)` for DropPath.
 - **Cost**: parameters and inference unchanged by all of them; an ensemble of $k$ costs $k$ times both; only a smaller network or
