@@ -176,7 +176,7 @@ claim(
 
 # %% [markdown]
 r"""
-[Lesson 17](17_optimisers.ipynb) runs it over 300 steps: loud gradients hide the penalty, quiet ones let it wipe the weight out.
+[Lesson 17](17_optimisers.ipynb) runs it over 300 steps: large gradients hide the penalty, small ones let it wipe the weight out.
 
 ### Exercise 19.1 · dropout ●○○ 10 minutes
 
@@ -680,7 +680,7 @@ So the answer to "how do you avoid overfitting" is: **there is no remedy, there 
 cure for C and harms B; the smaller one helps B and ruins C. For A, what helps adds information: twice the labels, or an
 architecture that *knows* something: a stroke means the same wherever it stands. Augmentation helps A where it shows what real digits do: a
 whole pixel is too coarse for pictures of 8 × 8, half a pixel is not. Five draws are few: at ten other seeds of the draws twice the
-labels won 1.2 to 4.5 points, the convolutional network 1.3 to 3.7; at five of them half a pixel won 0.5 to 2.5.
+labels won 1.2 to 4.5 points and the convolutional network 1.3 to 4.3; at five more seeds half a pixel won 0.5 to 2.5.
 
 **D, fairly.** The heat map has a trap: training on shifts *is* the customer's shift, so that row wins by construction. Test another
 shift: pictures moved by exactly 0, 1 or 2 pixels, while training never moved them by more than one. And ask *which part* of the
@@ -1207,7 +1207,7 @@ r"""
 - **Coins**: data parallel different; tensor parallel the same on replicated activations, different inside the split; recomputation
   the same again.
 - **SAM** (not built here): the gradient is taken at $w + \rho\, g / \lVert g \rVert$, so a step costs two passes.
-- **Fine-tuning**: measure the old skills at every checkpoint; a leash holds only where it is measured.
+- **Fine-tuning**: measure the old skills at every checkpoint; a KL term holds the model only on the inputs on which it is computed.
 - **Do not** regularise a network that underfits, expect sparsity from an L1 term in the loss, call Adam's L2 weight decay, or add
   dropout to a single pass.
 
@@ -1220,7 +1220,7 @@ skills that the new data do not test. The regularisers are others:
 | --- | --- | --- |
 | freezing | LLaVA: first the projector alone, then projector and language model; the vision encoder stays frozen throughout | nothing; VILA: with a frozen language model zero-shot is decent, in-context learning is not |
 | LoRA | the change has low rank; Biderman et al.: learns less and forgets less, and holds the old skills better than weight decay or dropout | too little room for long continued pre-training |
-| KL to a reference | $\beta\,\mathrm{KL}(\pi \,\Vert\, \pi_{\text{ref}})$ in the reward; InstructGPT: per token | a second model's forward pass; $\beta$ is the leash |
+| KL to a reference | $\beta\,\mathrm{KL}(\pi \,\Vert\, \pi_{\text{ref}})$ in the reward; InstructGPT: per token | a second model's forward pass; $\beta$ sets how near |
 | replay | old data in the mixture; VILA: text-only instructions repair the text skills and even help the vision tasks | a mixing weight to tune |
 | modality dropout | hide a whole modality at times (ModDrop), so that no input becomes indispensable | share of hidden examples; see lesson 08 (planned) |
 | weight averaging | $(1 - \alpha)\,w_0 + \alpha\,w_1$; WiSE-FT: 4 to 6 points more under shift than prior work, ImageNet better too | one extra copy; choose $\alpha$ on validation data |
@@ -1287,7 +1287,7 @@ claim(
 
 # %% [markdown]
 r"""
-A leash holds where it is measured. On the new images the start's answers are *wrong*, so KL there only slows the new skill; on 40 old images,
+A KL term holds the model only on the inputs on which it is computed. On the new images the start's answers are *wrong*, so KL there only slows the new skill; on 40 old images,
 without a single label, it does what replay does. InstructGPT reports the like at scale: mixing pre-training data into the updates repaired more than a
 larger KL coefficient did. Freezing all but the *first* layer fits here, because it is the input that changed (Lee et al., 2022, call it surgical
 fine-tuning). LoRA forgets less and learns less.
