@@ -850,14 +850,14 @@ claim(
 )
 above = {  # the one-pass loss
     "decay 10": decayed.test[-1] - ends[1, 0.0],
-    "the best of 16 looks": repeated.min(0).values - ends[1, 0.0],
+    "the lowest look": repeated.min(0).values - ends[1, 0.0],
     "dropout 0.9": ends[64, 0.9] - ends[1, 0.0],
     "dropout 0.5": ends[64, 0.5] - ends[1, 0.0],
 }
 claim(
     "C19.25",
-    "At 64 passes a decay of 10, or going back to the best of 16 looks, ends within 0.1 of the one-pass test loss, dropout of 0.9 within 0.15, dropout of 0.5 over 0.2 above it (every one of 5 draws)",
-    max(above["decay 10"].max(), above["the best of 16 looks"].max()) < 0.1
+    "At 64 passes a decay of 10 ends within 0.1 of the one-pass test loss, dropout of 0.9 within 0.15, dropout of 0.5 over 0.2 above it; the lowest of 16 looks without a remedy, chosen on the test loss itself, is within 0.1 (every one of 5 draws)",
+    max(above["decay 10"].max(), above["the lowest look"].max()) < 0.1
     and above["dropout 0.9"].max() < 0.15
     and above["dropout 0.5"].min() > 0.2,
     measured="; ".join(
@@ -869,7 +869,7 @@ claim(
 r"""
 In one pass the next batch *is* a test set: no gap to close. So large language models are pre-trained with little or
 no dropout (Liu et al., 2025, measured that it even hurts). With repeats there are two different questions. *What is a repeat worth?* The left
-picture: nearly a fresh example, then less. *Can it harm?* The right picture: yes, the test loss turns. Three things hold it: going back to the best look, a decay of 10, and almost as well
+picture: nearly a fresh example, then less. *Can it harm?* The right picture: yes, the test loss turns. Three things hold it: going back to the lowest look, a decay of 10, and almost as well
 a dropout of 0.9. The usual 0.5 only slows it.
 
 **Why is weight decay kept in one pass, then?** Not against overfitting. D'Angelo et al. (2023) find that in nearly one-epoch training it balances
