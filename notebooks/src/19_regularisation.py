@@ -636,6 +636,7 @@ claim(
     answer="pooling",
 )
 
+
 # %% tags=["claim", "reveal"]
 def slid(images, random):
     """Each image moved by up to half a pixel down and across, interpolated."""
