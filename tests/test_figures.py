@@ -75,6 +75,18 @@ def test_dots_hold_one_mark_a_seed_and_conditions_do_not_overlap():
     assert not set(clean.get_ydata()) & set(noisy.get_ydata())
 
 
+@pytest.mark.parametrize("rows", [1, 2, 6])
+def test_no_mark_of_the_first_or_the_last_row_is_cut_by_the_frame(rows):
+    models = {f"model {number}": [0.0, 1.0] for number in range(rows)}
+    fig, ax = dot_plot({"clean": models, "noisy": models}, xlabel="accuracy")
+    fig.canvas.draw()
+    frame = ax.get_window_extent()
+    heights = [ax.transData.transform((0, y))[1] for line in ax.lines for y in line.get_ydata()]
+    radius = ax.lines[0].get_markersize() / 2 * fig.dpi / 72  # points to pixels
+    plt.close(fig)
+    assert min(heights) - radius > frame.y0 + 1 and max(heights) + radius < frame.y1 - 1
+
+
 def test_a_figure_without_words_is_refused():
     fig, _ = bar_plot({"a": 1.0}, xlabel="share")
     with pytest.raises(ValueError, match="alt is empty"):

@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections import Counter
@@ -125,6 +126,15 @@ def test_references_into_an_unwritten_lesson_are_planned(tmp_path):
     assert question.section is None
     assert question.source == "one.yaml:1"
     assert "claim C42.1, in a lesson not written yet" in as_markdown(question)
+
+
+def test_a_claim_cell_that_begins_with_blank_lines_has_the_id_that_its_notebook_gives_it(tmp_path):
+    lesson = LESSON.replace("# %%\nclaim(", "# %%\n\n\nclaim(")
+    folder = repository(tmp_path, lesson=lesson)
+    (path,) = (folder / "notebooks" / "src").glob("42_*.py")
+    builder = runpy.run_path(str(ROOT / "notebooks" / "build.py"))
+    built = [cell.id for cell in builder["read_source"](path).cells if '"C42.2"' in cell.source]
+    assert [scan_targets(folder)["42"].claims["C42.2"].cell] == built
 
 
 def test_references_into_a_written_lesson_are_resolved(tmp_path):

@@ -134,7 +134,7 @@ def _scan(source: Path | None, modules: list[Path] | None) -> Targets:
             if heading is not None:
                 sections.append(re.sub(r"[`*]", "", heading).strip())
             else:
-                claims.setdefault(claim, Place(sections[-1], cell_id(cell.strip("\n"))))
+                claims.setdefault(claim, Place(sections[-1], cell_id(cell)))
     return Targets(f"{source.stem}.ipynb", claims, tuple(sections[1:]), exercises)
 
 

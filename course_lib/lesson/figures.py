@@ -115,6 +115,7 @@ def dot_plot(
     if chance is not None:
         ax.axvline(chance, color="grey", linewidth=1, linestyle=":")
     ax.set(yticks=range(len(models)), yticklabels=models, xlabel=xlabel)
+    ax.set_ylim(-0.5, len(models) - 0.5)  # matplotlib's margin cuts the marks of the first and last row
     ax.grid(axis="y", alpha=0.3)
     if len(series) > 1:
         fig.legend(loc="outside upper left", ncols=2, fontsize=8)

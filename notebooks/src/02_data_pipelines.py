@@ -398,20 +398,18 @@ spread = 2 * (line * (1 - line) / 128).sqrt()
 axes[0].plot(line, line + spread, "k--", linewidth=1, label="two standard errors")
 axes[0].plot(line, line - spread, "k--", linewidth=1)
 axes[0].legend(fontsize=8)
-axes[0].set(xlabel="Jaccard similarity", ylabel="share of 128 hashes that agree")
+axes[0].set(xlabel="Jaccard similarity", ylabel="hashes that agree")
 axes[0].set_title("every 150th of 44,850 pairs")
 for (bands, height), style in zip(
     ((64, 2), (32, 4), (16, 8)), ["-", "--", ":"], strict=True
 ):
     chance = duplicates.chance_to_meet(line, bands=bands, rows=height)
     axes[1].plot(line, chance, style, label=f"{bands} bands of {height}")
-axes[1].set(
-    xlabel="Jaccard similarity", ylabel="chance to be compared", title="banding"
-)
+axes[1].set(xlabel="Jaccard similarity", ylabel="chance to meet", title="banding")
 axes[1].legend(fontsize=8)
 show(
     fig,
-    "Nearly all estimates lie within two standard errors of the diagonal; more rows per band move the S-curve to the right.",
+    "Left, the share of 128 hashes that agree: nearly all estimates lie within two standard errors of the diagonal. Right, the chance to be compared: more rows per band move the S-curve to the right.",
 )
 error = float(np.sqrt(np.mean((estimate - exact) ** 2)))
 met = duplicates.banded_pairs(signatures, bands=32)
@@ -620,7 +618,7 @@ claim(
 # %% [markdown]
 r"""
 **Why 0.88?** A quarter of the rows is tested. So a test picture has its twin in training with probability ¾ and is remembered. For the other quarter a coin is tossed: $\tfrac34 + \tfrac14 \cdot \tfrac12 = 0.875$.
-With $c$ copies it is $1 - \tfrac12 (\tfrac14)^{c-1}$. CIFAR's test sets had such twins [13].
+A picture that is stored $c$ times has $c - 1$ chances: $1 - \tfrac12 (\tfrac14)^{c-1}$. CIFAR's test sets had such twins [13].
 
 **Explore: more copies.** What does a third copy do to the split by row? The dashed line is the formula.
 """
@@ -664,7 +662,7 @@ for most in (2, 4, 6, 8, 10, 12):
     print(f"{most:2d} bits: recall {true / 400:.2f}, precision {true / found:.2f}")
 
 # %% tags=["claim"]
-thresholds, curves, strangers, lumped = range(0, 17, 2), [], [], []
+thresholds, curves, strangers, lumped, verified = range(0, 17, 2), [], [], [], []
 for seed in range(5):
     bits, same = hash_distances(seed)
     hits = [((bits <= most) & same).sum().item() for most in thresholds]
@@ -674,6 +672,10 @@ for seed in range(5):
     )
     strangers.append(((bits <= 8) & ~same).sum().item() / (~same).sum().item())
     images, _, scene = stored(copies=2, seed=seed)
+    i, j = torch.triu_indices(800, 800, offset=1)
+    apart = torch.cdist(images.flatten(1), images.flatten(1))[i, j]  # in pixels
+    kept = (bits <= 12) & (apart < 2)
+    verified.append([(kept & same).sum() / 400, (kept & same).sum() / kept.sum()])
     group = duplicates.groups_by_hash(images, bits=8)
     mixed = (group[:, None] == group) & (scene[:, None] != scene)
     lumped.append(len(scene[mixed.any(dim=1)].unique()))
@@ -693,7 +695,7 @@ for number, name in enumerate(("recall", "precision")):
     ax.vlines(thresholds, low, high, color=COLOURS[number])
 ax.axvline(8, color="grey", linestyle=":")
 ax.set(xlabel="threshold, bits of 64", ylabel="share of pairs", ylim=(0, 1.03))
-ax.legend()
+ax.legend(loc="lower center")
 show(
     fig,
     "Recall rises and precision falls with the threshold; they cross between 6 and 8 bits. Bars: range of 5 seeds.",
@@ -710,9 +712,13 @@ claim(
 )
 claim(
     "C02.18",
-    "No threshold has both: at 4 bits a fifth or more of the copies is missed, at 12 bits over 40 % of the found pairs are false (5 seeds)",
-    curves[:, 2, 0].max() < 0.8 and curves[:, 6, 1].max() < 0.6,
-    measured=f"recall at 4 bits at most {curves[:, 2, 0].max():.2f}, precision at 12 at most {curves[:, 6, 1].max():.2f}",
+    "No threshold of this hash has both: at 4 bits a fifth or more of the copies is missed, at 12 bits over 40 % of the found "
+    "pairs are false; comparing the pixels of the pairs found at 12 bits brings both over 0.97, where copies differ by noise only (5 seeds)",
+    curves[:, 2, 0].max() < 0.8
+    and curves[:, 6, 1].max() < 0.6
+    and torch.tensor(verified).min() > 0.97,
+    measured=f"recall at 4 bits at most {curves[:, 2, 0].max():.2f}, precision at 12 at most {curves[:, 6, 1].max():.2f}; "
+    f"verified by pixels both at least {torch.tensor(verified).min():.3f}",
 )
 
 # %% [markdown]
@@ -740,7 +746,7 @@ claim(
 
 # %% [markdown]
 r"""
-Pairs grow with $N^2/2$: what is one in a billion per pair is a hundred million pairs. Real pictures are worse than coin tosses, because they look alike. So at scale a hash only proposes; longer hashes or embeddings decide.
+Pairs grow with $N^2/2$: what is three in ten billion per pair is over a hundred million pairs. Real pictures are worse than coin tosses, because they look alike. So at scale a hash only proposes; the pixels, or an embedding where the pixels differ, decide.
 
 **Selection before the split.** 60 rows, 5,000 random features, random labels. Choose the 20 features that go best with the
 label, then cross-validate a logistic regression. Or choose inside each fold.
@@ -778,7 +784,9 @@ r"""
 Nobody copied a row. The *choice* of features has seen the test labels [14]. The same holds for a scaler, a vocabulary, a prompt or a
 checkpoint chosen on the test set; only the size of the gain differs.
 
-**Streams out of step.** Claps are detected in video + sound: the highest values are called claps, as many as there are.
+A third kind is in no row and no split: a *target leak*, a feature that holds the answer or is known only after it, such as a folder named after the class or a caption written from the label. So ask of every feature *when* it is known, and distrust one that predicts nearly everything alone.
+
+**Streams out of step.** A clap is 1, and each stream has noise of deviation 0.3. Claps are detected in video + sound: the highest values are called claps, as many as there are.
 """
 
 # %% tags=["reveal"]
@@ -800,11 +808,20 @@ together = {offset: scores[f"sound {offset} late"] for offset in (0, 1, 3, 7)}
 alone = scores["video alone"]
 takes = [sync.record_claps(2000, offset=7, seed=seed) for seed in range(3)]
 found = [sync.find_offset(each.video, each.sound, longest=20) for each in takes]
+loud = {}  # how much noise is too much?
+for noise in (1, 3):
+    noisy = [sync.record_claps(2000, offset=7, seed=s, noise=noise) for s in range(8)]
+    lags = [sync.find_offset(each.video, each.sound, longest=20) for each in noisy]
+    loud[noise] = lags.count(7)
 claim(
     "C02.5",
-    "Cross-correlation finds an offset of 7 frames exactly; one frame of offset costs over 0.3 of F1 (3 seeds)",
-    found == [7, 7, 7] and min(together[0]) - max(together[1]) > 0.3,
-    measured=f"found {found[0]}, {found[1]}, {found[2]}; F1 aligned at least {min(together[0]):.2f}, one frame off at most {max(together[1]):.2f}",
+    "With noise of 0.3 (a clap is 1) cross-correlation finds an offset of 7 frames exactly, and one frame of offset costs over 0.3 of F1 (3 seeds); "
+    "in 2,000 frames it is still found at noise 1, and mostly missed at noise 3 (8 seeds)",
+    found == [7, 7, 7]
+    and min(together[0]) - max(together[1]) > 0.3
+    and loud[1] == 8
+    and loud[3] < 4,
+    measured=f"at noise 1 {loud[1]} of 8 found, at noise 3 {loud[3]}; at 0.3 found {found[0]}, {found[1]}, {found[2]}; F1 aligned at least {min(together[0]):.2f}, one frame off at most {max(together[1]):.2f}",
 )
 claim(
     "C02.5b",
@@ -870,7 +887,7 @@ for runs in arms:
 text = "recall at 1 among 300 unseen captions, 3 seeds (chance 0.003)"
 fig, ax = dot_plot({"trained on": recall}, xlabel=text)
 show(fig, "The better half lifts recall far above everything; a random half lowers it.")
-fig, ax = plt.subplots(figsize=(4.6, 2.2), layout="constrained")
+fig, ax = plt.subplots(figsize=(6.2, 2.2), layout="constrained")
 for number, name in enumerate(names):
     run = arms[0][number]
     ax.plot(
@@ -881,8 +898,8 @@ for number, name in enumerate(names):
         markersize=4,
         label=name,
     )
-ax.set(xlabel="steps of this model", ylabel="recall at 1, validation", title="seed 0")
-ax.legend(fontsize=8)
+ax.set(xlabel="steps of this model", ylabel="validation recall", title="seed 0")
+fig.legend(loc="outside right center", fontsize=8)
 show(
     fig,
     "With wrong captions recall rises, turns and falls; on clean or filtered pairs it stays high.",
@@ -1002,7 +1019,7 @@ outlier puts all other values on a few levels. What scaling does not do is clean
 
 It sounds right because both make few columns of many. PCA is a linear map: fit it on training data, apply it to new rows, at a price
 (directions of small variance go, relevant or not). Plain t-SNE moves *these* points over a page until their neighbourhoods fit. It defines no function, so a new row has no place until something is added: a network that is
-trained to place rows (parametric t-SNE), or a search for a place among fixed points, as openTSNE's `transform` does [20]. And its distances between groups need not mean anything, wherever it starts. The folded claim draws three groups, the third ten times as far from the first as the second is. A large model
+trained to place rows (parametric t-SNE), or a search for a place among fixed points, as openTSNE's `transform` does [20]. And its distances between groups need not mean anything: they follow the *perplexity* (roughly, how many neighbours a point tries to keep), wherever it starts. The folded claim draws three groups, the third ten times as far from the first as the second is. A large model
 needs neither: it reads patches and tokens.
 """
 
@@ -1026,18 +1043,20 @@ groups = [
 groups = np.concatenate(groups)
 flat = PCA(2).fit_transform(groups)
 pictures = []
-for init, seed in (("random", 0), ("random", 1), ("random", 2), ("pca", 0)):
-    tsne = TSNE(2, perplexity=20, max_iter=500, init=init, random_state=seed)
+STARTS = (("random", 0), ("random", 1), ("random", 2), ("pca", 0))
+for init, seed, perplexity in [*((*start, 20) for start in STARTS), ("pca", 0, 150)]:
+    tsne = TSNE(2, perplexity=perplexity, max_iter=500, init=init, random_state=seed)
     pictures.append(tsne.fit_transform(groups))
-ratios = [far_over_near(points) for points in pictures]
+*ratios, wide = [far_over_near(points) for points in pictures]
 claim(
     "C02.11",
-    "PCA keeps a distance ratio of 10 and maps new rows; t-SNE, from 3 random starts and from PCA, shows under 3, and scikit-learn's has no transform",
+    "PCA keeps a distance ratio of 10 and maps new rows; t-SNE at perplexity 20 of 180 points, from 3 random starts and from PCA, shows under 3, at perplexity 150 over 4, and scikit-learn's has no transform",
     abs(far_over_near(flat) - 10) < 0.2
     and max(ratios) < 3
+    and wide > 4
     and hasattr(PCA, "transform")
     and not hasattr(TSNE, "transform"),
-    measured=f"true {far_over_near(groups):.2f}, PCA {far_over_near(flat):.2f}, t-SNE {min(ratios):.2f} to {max(ratios):.2f}",
+    measured=f"true {far_over_near(groups):.2f}, PCA {far_over_near(flat):.2f}, t-SNE {min(ratios):.2f} to {max(ratios):.2f}, at 150 {wide:.2f}",
 )
 
 # %% [markdown]
@@ -1156,7 +1175,7 @@ r"""
 So it takes four cores just to feed one GPU, and with a smaller scorer the loader is the bottleneck. Twice the side of the image is four times the tokens.
 
 **Interleaved documents.** Web pages give sequences of text and images of very different length. Padded to the longest of a
-random batch much of the work is on padding, the more the larger the batch. Two remedies: batches of documents of *similar length*, which are
+random batch much of the work is on padding, the more the larger the batch. Two ideas: batches of documents of *similar length*, which are
 no longer random samples, or *packing* several into one sequence, with an attention mask that keeps them apart (2.11). The bet above is about these two. The lengths here are made up, many short and few long.
 """
 
@@ -1224,19 +1243,35 @@ fig, ax = dot_plot({"pairs": dropped}, xlabel="share of correct pairs dropped")
 show(fig, "A quarter of ordinary pairs, half of new combinations, all single objects.")
 
 # %% tags=["claim", "reveal"]
+control = {name: [] for name in KINDS}  # the same, trained on all three kinds
+for seed in range(3):
+    parts = [scene_pairs(1400, seed=seed, **kind) for kind in KINDS.values()]
+    known = ScenePairs(*(torch.cat(each) for each in zip(*parts, strict=True)))
+    judge = train_towers(known, validation, steps=300, seed=seed).best
+    score = {
+        name: judge.score(scene_pairs(1000, seed=500 + seed, **kind))
+        for name, kind in KINDS.items()
+    }
+    for name, each in score.items():
+        below = each < score["ordinary"].quantile(0.25)
+        control[name].append(below.double().mean().item())
 claim(
     "C02.17",
-    "A filter that drops 25 % of ordinary correct pairs drops over 35 % of new combinations, over 90 % of an unseen kind (3 seeds)",
-    min(dropped["new combination"]) > 0.35 and min(dropped["one object"]) > 0.9,
+    "A filter that drops 25 % of ordinary correct pairs drops over 35 % of new combinations, over 90 % of an unseen kind; one that was trained on all three kinds drops under 35 % of either (3 seeds)",
+    min(dropped["new combination"]) > 0.35
+    and min(dropped["one object"]) > 0.9
+    and max(control["new combination"] + control["one object"]) < 0.35,
     measured=", ".join(
         f"{name} {min(v):.0%} to {max(v):.0%}" for name, v in dropped.items()
-    ),
+    )
+    + "; trained on all kinds "
+    + ", ".join(f"{name} {min(v):.0%} to {max(v):.0%}" for name, v in control.items()),
     answer="half, all",
 )
 
 # %% [markdown]
 r"""
-A low score means "unlike what I was trained on" as much as "wrong". So a filter is audited by kind: language, length, source, rare
+A low score means "unlike what I was trained on" as much as "wrong": towers trained on all three kinds drop no more of the new two. So a filter is audited by kind: language, length, source, rare
 object. On DataComp's pool CLIP's score dropped pictures of some groups of people more often than of others [24]. A filter before the
 split cleans the test part, too; then the reported number holds for filtered data. And it is one of several, beside text rules, safety and privacy filters and licences, each of which logs what it dropped and why [22].
 
@@ -1287,10 +1322,10 @@ $40{,}504 - 5{,}000 = 35{,}504$ of them, 88 %, and no score on that split means 
 
 - *ids*: `COCO_val2014_000000391895.jpg` and `000000391895.jpg` are one image, 391895; compare numbers, not file names;
 - *content*: hashes, and embeddings for crops and mirrors, since copies on the web have no ids;
-- *text*: questions and answers by long runs of words; GPT-3 took 13 words [28];
+- *text*: questions and answers by long runs of words; GPT-3 took 8 to 13 words, by benchmark [28];
 - report the score with and without the hits, and name the benchmarks that were searched.
 
-**A shuffle buffer is not a shuffle.** A reader of shards goes from front to back. It holds $B$ examples; a random one leaves, the next of the stream takes its place. A place is emptied with probability $1/B$ at each step, so an example waits $B$ steps on average: a batch holds what came in during the last $B$ steps or little more. Here are 100 sorted shards of 100 examples, each shard from a source of its own. With a true shuffle a batch of 64 holds $100\,(1 - 0.99^{64}) \approx 47$ sources.
+**A shuffle buffer is not a shuffle.** A reader of shards goes from front to back. It holds $B$ examples; a random one leaves, the next of the stream takes its place. A place is emptied with probability $1/B$ at each step, so an example waits $B$ steps on average: two thirds of a batch came in during the last $B$ steps, 95 % during the last $3B$. Here are 100 sorted shards of 100 examples, each shard from a source of its own. With a true shuffle a batch of 64 holds $100\,(1 - 0.99^{64}) \approx 47$ sources.
 """
 
 # %%
@@ -1338,14 +1373,12 @@ for number, (name, values) in enumerate(mixed.items()):
     axes[1].plot(BUFFERS, [trend for _, trend in values], **style)
 axes[0].axhline(uniform, color="grey", linestyle=":", label="true shuffle")
 axes[1].axhline(0, color="grey", linestyle=":")
-axes[0].set(xscale="log", xlabel="buffer, examples", ylabel="sources in a batch of 64")
-axes[1].set(
-    xscale="log", xlabel="buffer, examples", ylabel="correlation with the old place"
-)
+axes[0].set(xscale="log", xlabel="buffer, examples", ylabel="sources in a batch")
+axes[1].set(xscale="log", xlabel="buffer, examples", ylabel="order left")
 axes[0].legend(fontsize=8)
 show(
     fig,
-    "A batch is mixed only with a buffer near the size of the data; the trend over the epoch goes if the list of shards is shuffled.",
+    "Left, a batch of 64 is mixed only with a buffer near the size of the data. Right, the correlation of new and old place: it goes if the list of shards is shuffled.",
 )
 sources, trend = np.array(mixed["sorted shards"]).T
 calm = np.array(mixed["list of shards shuffled"])[:, 1]
@@ -1364,13 +1397,13 @@ table = load_digits()
 images, digit = torch.tensor(table.data / 16).float(), torch.tensor(table.target)
 
 
-def one_pass(buffer, seed):
+def one_pass(buffer, seed, rate):
     """Accuracy on 400 digits after one pass over 1,397 that are sorted by class."""
     order = torch.randperm(1797, generator=torch.Generator().manual_seed(seed))
     test, train = order[:400], order[400:][digit[order[400:]].argsort(stable=True)]
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
-    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(model.parameters(), rate)
     served = torch.tensor(list(shuffled(train.tolist(), buffer=buffer, seed=seed)))
     for batch in served.split(16):
         optimizer.zero_grad()
@@ -1379,13 +1412,16 @@ def one_pass(buffer, seed):
     return (model(images[test]).argmax(dim=1) == digit[test]).double().mean().item()
 
 
-passed = {
-    buffer: [one_pass(buffer, seed) for seed in range(5)] for buffer in (1, 150, 1397)
-}
+passed = {}
+for buffer in (1, 150, 1397):  # each at its own best learning rate
+    tried = [
+        [one_pass(buffer, seed, r) for seed in range(5)] for r in (1e-3, 3e-3, 1e-2)
+    ]
+    passed[buffer] = max(tried, key=np.mean)
 claim(
     "C02.20b",
-    "One pass over digits sorted by class ends near chance, 0.1, and under one half with a buffer of a tenth of the data; with all data in the buffer over 0.8 (5 seeds)",
-    max(passed[1]) < 0.2 and max(passed[150]) < 0.5 and min(passed[1397]) > 0.8,
+    "One pass over digits sorted by class gets under 0.45 on average, without a buffer and with one of a tenth of the data; with all data in the buffer over 0.8, each at the best of 3 learning rates (5 seeds; chance 0.1)",
+    max(np.mean(passed[1]), np.mean(passed[150])) < 0.45 and min(passed[1397]) > 0.8,
     measured="; ".join(
         f"buffer {buffer}: {min(v):.2f} to {max(v):.2f}" for buffer, v in passed.items()
     ),
@@ -1477,7 +1513,7 @@ never by row: with a copy on the other side even random labels are 'predicted'. 
 fitted on the training part only. Scaling makes numbers comparable, not meanings; modalities are aligned by pairs, of the two or of
 each with a third. So pairs are the thing to protect: one order for both halves, streams shifted to a common clock, wrong captions filtered by their own image-text score.
 At scale the data lie in shards; each shard has one reader, and means and deviations are merged, not averaged. A hash threshold is a trade of recall and precision, and a billion pictures have enough pairs to make every rare accident common. What leaks: copies
-across the split, statistics and selection done before it, and time."
+across the split, statistics and selection done before it, features that are known only after the answer, and time."
 
 ## 2.13 Questions
 
@@ -1493,7 +1529,7 @@ r"""
 ## 2.14 Card
 
 - **Formula**: z-score $(x-\mu)/\sigma$ · robust $(x-\text{median})/\text{IQR}$ · merge $S = S_a + S_b + d^2 n_a n_b/n$ · MinHash
-  $P(\text{agree}) = J$, bands $1-(1-J^r)^b$ · offset $\arg\max_k \mathrm{corr}(a_t, b_{t+k})$ · leak with $c$ copies $1 - \tfrac12(\tfrac14)^{c-1}$.
+  $P(\text{agree}) = J$, bands $1-(1-J^r)^b$ · offset $\arg\max_k \mathrm{corr}(a_t, b_{t+k})$ · leak when each is stored $c$ times $1 - \tfrac12(\tfrac14)^{c-1}$.
 - **Shapes**: rows (B, D) → 2 numbers per feature; text → K = 128 hashes; image → 64 bits; pair → one index for both halves.
 - **Cost**: one pass for moments; N · K hashes instead of N²/2 comparisons; 2 · weights · tokens operations to score; sharding changes memory and reading, not FLOPs.
 - **Do** split by group, fit every statistic on the training part, keep pairs in one record, measure offsets, compare filters at equal steps and each at its best, audit every filter by kind.
@@ -1544,7 +1580,7 @@ r"""
 25. Girdhar et al. (2023), *ImageBind: One Embedding Space To Bind Them All*, [arXiv:2305.05665](https://arxiv.org/abs/2305.05665): six modalities, each paired with images only.
 26. NVIDIA, [A100 datasheet](https://www.nvidia.com/en-us/data-center/a100/): 312 TFLOPS in bf16, dense.
 27. Krell et al. (2021), *Efficient Sequence Packing without Cross-contamination*, [arXiv:2107.02027](https://arxiv.org/abs/2107.02027): masks and positions of packed sequences.
-28. Brown et al. (2020), *Language Models are Few-Shot Learners*, [arXiv:2005.14165](https://arxiv.org/abs/2005.14165), appendix C: overlap by runs of 13 words, scores on what is left.
+28. Brown et al. (2020), *Language Models are Few-Shot Learners*, [arXiv:2005.14165](https://arxiv.org/abs/2005.14165), appendix C: overlap by runs of 8 to 13 words (the 5th percentile of a benchmark's lengths), scores on what is left.
 
 ## 2.16 Worked solutions
 """
