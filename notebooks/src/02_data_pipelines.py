@@ -713,10 +713,10 @@ claim(
 claim(
     "C02.18",
     "No threshold of this hash has both: at 4 bits a fifth or more of the copies is missed, at 12 bits over 40 % of the found "
-    "pairs are false; comparing the pixels of the pairs found at 12 bits brings both over 0.97, where copies differ by noise only (5 seeds)",
+    "pairs are false; comparing the pixels of the pairs found at 12 bits brings both over 0.95, where copies differ by noise only (5 seeds)",
     curves[:, 2, 0].max() < 0.8
     and curves[:, 6, 1].max() < 0.6
-    and torch.tensor(verified).min() > 0.97,
+    and torch.tensor(verified).min() > 0.95,
     measured=f"recall at 4 bits at most {curves[:, 2, 0].max():.2f}, precision at 12 at most {curves[:, 6, 1].max():.2f}; "
     f"verified by pixels both at least {torch.tensor(verified).min():.3f}",
 )
@@ -816,10 +816,10 @@ for noise in (1, 3):
 claim(
     "C02.5",
     "With noise of 0.3 (a clap is 1) cross-correlation finds an offset of 7 frames exactly, and one frame of offset costs over 0.3 of F1 (3 seeds); "
-    "in 2,000 frames it is still found at noise 1, and mostly missed at noise 3 (8 seeds)",
+    "in 2,000 frames it is found in most recordings at noise 1, in few at noise 3 (8 seeds)",
     found == [7, 7, 7]
     and min(together[0]) - max(together[1]) > 0.3
-    and loud[1] == 8
+    and loud[1] > 5
     and loud[3] < 4,
     measured=f"at noise 1 {loud[1]} of 8 found, at noise 3 {loud[3]}; at 0.3 found {found[0]}, {found[1]}, {found[2]}; F1 aligned at least {min(together[0]):.2f}, one frame off at most {max(together[1]):.2f}",
 )
