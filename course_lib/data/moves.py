@@ -5,7 +5,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from course_lib import refuse
 
+
+@refuse.misfit
 def moved(
     images: Float[Tensor, "*batch height width"],
     generator: torch.Generator,
