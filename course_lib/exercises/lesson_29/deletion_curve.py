@@ -18,6 +18,11 @@ def deletion_starts_whole_and_ends_empty(deletion_curve):
     assert isinstance(got, torch.Tensor) and got.shape == (2, 6), (
         "5 features give 6 scores, from nothing deleted to everything deleted: a tensor of shape (B, D + 1)"
     )
+    assert not close(got[:, 0], [0, 0]), (
+        "the first score is that of an empty x: a list of one tensor that changes in place holds its last state "
+        "everywhere; take the score, or a clone, at each step"
+    )
+    assert not close(got, 15 * torch.ones(2, 6)), "nothing was lost: what goes is set to 0, not to a mean of the batch"
     assert close(got[:, 0], [15, 15]), (
         "the curve starts at the score of the whole x, here 15: nothing deleted yet, no dividing by the first value, "
         "which hides that one model was surer than another"
@@ -32,6 +37,9 @@ def deletion_goes_from_the_top(deletion_curve):
     assert close(got[0], [15, 7, 3, 1, 0, 0]), "what is deleted stays deleted: each step adds one more to those gone"
     importance = torch.tensor([[-9.0, 4, 2, 1, 0], [1, 4, 2, 3, 0]])
     got = deletion_curve(_worth, torch.ones(2, 5), importance)
+    assert not close(got[0], [15, 15, 7, 3, 1, 0]), (
+        "argsort gives places, not ranks: order[:, k] is the feature that goes at step k. To compare with k, sort twice"
+    )
     assert close(got[0, 1], 11), (
         "a strongly negative importance speaks against the answer: it goes last, so sort signed values"
     )
@@ -88,6 +96,22 @@ def _one_at_a_time(score, x, importance):
     return torch.stack([score(x), *alone], dim=1)
 
 
+def _by_places(score, x, importance):
+    order = importance.argsort(dim=1, descending=True)
+    return torch.stack([score(x.masked_fill(order < k, 0.0)) for k in range(x.shape[1] + 1)], dim=1)
+
+
+def _one_tensor(score, x, importance):
+    x, order = x.clone(), importance.argsort(dim=1, descending=True)
+    states = [x] + [x.scatter_(1, order[:, k : k + 1], 0.0) for k in range(x.shape[1])]
+    return torch.stack([score(state) for state in states], dim=1)
+
+
+def _filled_with_the_mean(score, x, importance):
+    rank, mean = importance.argsort(1, descending=True).argsort(1), x.mean(dim=0).expand_as(x)
+    return torch.stack([score(torch.where(rank < k, mean, x)) for k in range(x.shape[1] + 1)], dim=1)
+
+
 def _delete_by_masks(score, x, importance):
     rank = importance.argsort(1, descending=True).argsort(1)
     steps = torch.arange(x.shape[1] + 1)
@@ -125,6 +149,9 @@ deletion_curve = Exercise(
             lambda importance: importance[:1].argsort(dim=1, descending=True).expand(len(importance), -1)
         ),
         "dividing by the first value": _normalised,
+        "argsort gives places, not ranks": _by_places,
+        "holds its last state": _one_tensor,
+        "not to a mean of the batch": _filled_with_the_mean,
         "stays deleted": _one_at_a_time,
         "not of importance times x": lambda score, x, importance: _delete()(score, x, importance * x),
     },

@@ -26,8 +26,10 @@ def ig_keeps_shape(integrated_gradients):
 def ig_uses_the_difference(integrated_gradients):
     x, baseline = normal(3, 5), normal(3, 5, seed=1)
     weight = normal(5, seed=2)
-    got = integrated_gradients(lambda z: z @ weight.to(z), x, baseline, 20)
-    assert close(got, (x - baseline) * weight), (
+    got, due = integrated_gradients(lambda z: z @ weight.to(z), x, baseline, 20), (x - baseline) * weight
+    assert not close(len(x) * got, due), "an example's share shrinks with the batch: sum the scores, not the mean"
+    assert not close(got, due.abs()), "a contribution has a sign: below 0 it speaks against the answer; no abs()"
+    assert close(got, due), (
         "on a linear score a feature is worth weight times (x - baseline); multiply the mean gradient by the difference"
     )
 
@@ -73,7 +75,7 @@ def ig_keeps_examples_and_the_graph_apart(integrated_gradients):
     x, baseline = normal(3, 5), normal(3, 5, seed=1)
     got = integrated_gradients(_cubic, x, baseline, 5)
     alone = torch.cat([integrated_gradients(_cubic, x[b : b + 1], baseline[b : b + 1], 5) for b in range(3)])
-    assert close(got, alone), "an example depends on the others of its batch: sum the scores, not the mean"
+    assert close(got, alone), "an example depends on the others of its batch: no mean and no norm over the batch"
     layer = torch.nn.Linear(5, 1)
     score = lambda z: layer(z.float())[:, 0]  # noqa: E731
     integrated_gradients(score, x, baseline, 5)
@@ -164,7 +166,13 @@ integrated_gradients = Exercise(
         "take the middle of each step": _integrated(lambda steps: [k / steps for k in range(steps)]),
         "as soon as the baseline is not 0": _from_zero,
         "use `steps`": lambda score, x, baseline, steps: _integrated(_middles)(score, x, baseline, max(steps, 10)),
-        "not the mean": lambda score, x, baseline, steps: (
+        "sum the scores, not the mean": lambda score, x, baseline, steps: _integrated(_middles)(
+            lambda z: score(z) / len(z), x, baseline, steps
+        ),
+        "a contribution has a sign": lambda score, x, baseline, steps: _integrated(_middles)(
+            score, x, baseline, steps
+        ).abs(),
+        "depends on the others": lambda score, x, baseline, steps: (
             _integrated(_middles)(score, x, baseline, steps) * (1 if steps != 5 else 1 / len(x))
         ),
         "not backward()": _with_backward,

@@ -18,17 +18,19 @@ def pointing_gives_one_answer(pointing_game):
     assert isinstance(got, torch.Tensor) and got.shape == (2,) and got.dtype == torch.bool, (
         "one boolean an example should come back, shape (B,): hit or miss"
     )
+    apart = pointing_game(_one_hot(3, 4, [(1, 2), (0, 0)]), _one_hot(3, 4, [(1, 2), (1, 2)]).bool())
+    assert not apart.all(), "example 1 got the verdict of example 0: an arg-max of each example apart"
 
 
 def pointing_finds_the_place(pointing_game):
     mask = _one_hot(3, 4, [(1, 2)] * 2).bool()
     got = pointing_game(_one_hot(3, 4, [(1, 2), (2, 0)]), mask)
     assert got.tolist() == [True, False], (
-        "the highest place of example 0 lies in the mask, that of example 1 does not; flatten both alike"
+        "the highest place of example 0 lies in the mask, that of example 1 does not: an arg-max, not an arg-min"
     )
-    corner = pointing_game(_one_hot(3, 4, [(2, 1)]), _one_hot(3, 4, [(1, 2)]).bool())
+    corner = pointing_game(_one_hot(3, 4, [(2, 0)]), _one_hot(3, 4, [(0, 2)]).bool())
     assert not corner.item(), (
-        "row 2, column 1 is not row 1, column 2: row = place // width and column = place % width, or flatten both alike"
+        "row 2, column 0 is not row 0, column 2: row = place // width and column = place % width, or flatten both alike"
     )
 
 
@@ -44,22 +46,43 @@ def pointing_takes_the_top_only(pointing_game):
     heat[0, 2, 3] = 0.9
     got = pointing_game(heat, _one_hot(3, 4, [(2, 3)]).bool())
     assert not got.item(), "only the single highest place counts; a second-best inside the mask is not a hit"
+    beside = pointing_game(_one_hot(3, 4, [(1, 1)]), _one_hot(3, 4, [(1, 2)]).bool())
+    assert not beside.item(), "a place beside the mask is no hit: this game allows no margin"
+    heat = torch.zeros(1, 3, 4)
+    heat[0, 0], heat[0, :, 0], heat[0, 2, 3] = 0.6, 0.6, 1.0
+    assert pointing_game(heat, _one_hot(3, 4, [(2, 3)]).bool()).item(), (
+        "one high place beats many warm ones: take the arg-max of the whole map, not sums or means over rows, columns "
+        "or the mask"
+    )
 
 
 def pointing_knows_maps_below_zero(pointing_game):
+    alone = pointing_game(_one_hot(3, 4, [(1, 2)]) - 2, _one_hot(3, 4, [(1, 2)]).bool())
+    assert alone.item(), (
+        "wrong where all of a map lies below 0: heat * mask or a clamp puts 0 elsewhere, and 0 is the highest there"
+    )
     draw = torch.Generator().manual_seed(0)
     heat, mask = -1 - torch.rand(40, 3, 4, generator=draw), torch.rand(40, 3, 4, generator=draw) < 0.4
     mask[0] = False
     due = [bool(m.flatten().tolist()[h.flatten().tolist().index(h.max())]) for h, m in zip(heat, mask, strict=True)]
     assert pointing_game(heat, mask).tolist() == due, (
-        "wrong where all of a map lies below 0 or nothing is in the mask: heat * mask makes 0 of what lies outside, "
-        "and 0 is the highest there"
+        "one of 40 random maps is judged wrong: the mask may be empty, and values count as they are, without rounding"
     )
 
 
 def _point(heat, mask):
     top = heat.flatten(1).argmax(dim=1)
     return mask.flatten(1)[torch.arange(len(heat)), top]
+
+
+def _with_margin(heat, mask):
+    wider = torch.nn.functional.max_pool2d(mask[:, None].float(), 3, stride=1, padding=1)
+    return _point(heat, wider[:, 0].bool())
+
+
+def _by_row_and_column(heat, mask):
+    row, column = heat.mean(dim=2).argmax(dim=1), heat.mean(dim=1).argmax(dim=1)
+    return mask[torch.arange(len(heat)), row, column]
 
 
 def _swapped(heat, mask):
@@ -103,8 +126,12 @@ pointing_game = Exercise(
     reference=_point,
     mutants={
         "one boolean an example": lambda heat, mask: _point(heat, mask).float().mean(),
-        "the highest place of example 0": lambda heat, mask: ~_point(heat, mask),
+        "not an arg-min": lambda heat, mask: _point(-heat, mask),
+        "of each example apart": lambda heat, mask: mask.flatten()[heat.argmax()].expand(len(heat)),
         "row = place // width": _swapped,
+        "no margin": _with_margin,
+        "many warm ones": _by_row_and_column,
+        "without rounding": lambda heat, mask: _point(heat.round(decimals=1), mask),
         "not of absolute values": lambda heat, mask: _point(heat.abs(), mask),
         "second-best inside the mask": lambda heat, mask: (
             (heat * mask).flatten(1).amax(dim=1) > 0.5 * heat.flatten(1).amax(dim=1)
