@@ -308,7 +308,7 @@ bet(
 # %% tags=["claim", "reveal"]
 means = {"asked object": [], "other pixels": [], "words together": []}
 for each in models:
-    found = attribute(each, {"image": images, "ids": ids}, answers, steps=50)
+    found = attribute(each, {"image": images, "ids": ids}, answers, steps=20)
     heat = found.map("image")
     means["asked object"].append((heat * ring).sum(dim=(1, 2)).mean().item())
     means["other pixels"].append((heat * ~ring).sum(dim=(1, 2)).mean().item())
@@ -709,7 +709,7 @@ r"""
 The edge detector has nothing to do with the model, and points like a random drawn pixel does. Pointing alone rewards a map for knowing the *image*. Only a test that asks the model tells them apart. (Block
 methods, Shapley and occlusion, point at the corner of a 4 × 4 block; their deletion area is fair to them, their pointing is not.)
 
-**Is the test rigged?** We delete to black, and black is the baseline of integrated gradients too. Delete to grey and to white, *all* eleven maps. (In eight steps instead of sixteen, to save time, so compare within a filler.)
+**Is the test rigged?** We delete to black, and black is the baseline of integrated gradients too. Delete to grey and to white, the three best maps, attention, and the two that know nothing of the model. (In eight steps instead of sixteen, to save time, so compare within a filler.)
 """
 
 # %%
@@ -720,18 +720,17 @@ bet(
 )
 
 # %% tags=["claim", "reveal"]
+CONTESTANTS = ("integrated_gradients", "shapley", "relevance", "attention", "edges")
+CONTESTANTS += ("random",)
 filled = {"grey": {}, "white": {}}
 for table, value in zip(filled.values(), (0.5, 1.0), strict=True):
     for each, found in zip(models, maps, strict=True):
-        for name, heat in found.items():
-            call = (each, scene, answers, "image", heat)
+        for name in CONTESTANTS:
+            call = (each, scene, answers, "image", found[name])
             curve = deletion_curve(*call, baseline=value, steps=8)
             table.setdefault(name, []).append(curve.area.mean().item())
 fig, ax = dot_plot(
-    {
-        f"deleted to {word}": {name: table[name] for name in by_area}
-        for word, table in filled.items()
-    },
+    {f"deleted to {word}": table for word, table in filled.items()},
     xlabel="deletion area, low is good; one mark a seed",
 )
 show(
@@ -744,22 +743,19 @@ black, grey, white = (
 )
 claim(
     "C29.13",
-    "Integrated gradients delete best of all eleven to black and to white on each of 3 seeds; to grey Shapley values and relevance pass "
-    "them on at least one. On the mean the edge detector is behind attention on black, before it on white; it is behind integrated gradients always",
+    "To black, grey and white integrated gradients delete better than edges and a random order on each of 3 seeds; to grey Shapley values and "
+    "relevance pass them on at least one. On the mean the edge detector is behind attention on black, before it on white",
     all(
-        (t["integrated_gradients"] <= t[name]).all()
-        for t in (black, white)
-        for name in by_area
+        (t["integrated_gradients"] < t[name]).all()
+        for t in (black, grey, white)
+        for name in ("edges", "random")
     )
     and all(
         (grey[name] < grey["integrated_gradients"]).any()
         for name in ("shapley", "relevance")
     )
     and black["edges"].mean() > black["attention"].mean()
-    and white["edges"].mean() < white["attention"].mean()
-    and all(
-        (t["edges"] > t["integrated_gradients"]).all() for t in (black, grey, white)
-    ),
+    and white["edges"].mean() < white["attention"].mean(),
     measured="on grey "
     + "; ".join(
         f"{name} " + ", ".join(f"{seed:.2f}" for seed in grey[name])
@@ -771,7 +767,8 @@ claim(
 # %% [markdown]
 r"""
 So part of the lead on black was the shared baseline, and ranks swap with the filler: the three best on grey, the edge detector and attention
-on white. What survives all three fillers: integrated gradients before edges and random. Report the filler with the area, and use two.
+on white. Nor is a first place safe for other questions: with `seed=203` in 29.5 Shapley values win on white with all three models (0.30 to 0.35 against 0.36 to 0.41), and on black with one. What survived three fillers and
+three further sets of questions: integrated gradients before edges and random. Report the filler with the area, and use two.
 
 **Destroy the model.** Shuffle the numbers inside every weight tensor: same values, no knowledge. What is about the model must
 change; what is about the image cannot. *Agreement* is Spearman's rank correlation of the two maps: 1 the same order, 0 none in common. Take it signed, and once of absolute values, as many heat maps are drawn.
@@ -795,7 +792,15 @@ print("maps of the broken model:", tuple(after.shape))
 # %% tags=["claim", "reveal"]
 from course_lib.explain import sanity
 
-signed, absolute = [], []
+
+def on_objects(one, other):
+    """Mean agreement of absolute values, counted over the drawn pixels alone."""
+    there = zip(one.abs(), other.abs(), test.drawn[asked], strict=True)
+    inside = [sanity.rank_agreement(a[d][None], b[d][None]) for a, b, d in there]
+    return torch.cat(inside).nanmean().item()
+
+
+signed, absolute, within = [], [], []
 for seed, (trained, found) in enumerate(zip(models, maps, strict=True)):
     broken = sanity.shuffled_weights(trained, seed=seed)
     after = contest.pixel_maps(
@@ -808,6 +813,7 @@ for seed, (trained, found) in enumerate(zip(models, maps, strict=True)):
     ) | contest.token_maps(broken, images, ids, answers)
     after["edges"] = edges(images)
     pairs = {name: (found[name], heat) for name, heat in after.items()}
+    within.append(on_objects(*pairs["integrated_gradients"]))
     signed.append(
         {n: sanity.rank_agreement(a, b).nanmean().item() for n, (a, b) in pairs.items()}
     )
@@ -827,6 +833,8 @@ show(
     fig,
     "Signed maps agree with nothing; absolute integrated gradients and input times gradient stay, like the edges.",
 )
+
+
 honest = max(
     abs(v)
     for name, values in agreement["signed"].items()
@@ -845,16 +853,20 @@ kept = min(
 claim(
     "C29.5",
     "Shuffling the weights destroys the signed map of all eight methods tried; edges stay, and so do the absolute values of "
-    "integrated gradients and input × gradient (3 seeds)",
-    honest < 0.45 and min(agreement["signed"]["edges"]) > 0.999 and kept > 0.9,
-    measured=f"signed at most {honest:.2f}, edges {min(agreement['signed']['edges']):.3f}, absolute at least {kept:.2f}",
+    "integrated gradients and input × gradient, but for the silhouette alone: inside it next to nothing stays (3 seeds)",
+    honest < 0.45
+    and min(agreement["signed"]["edges"]) > 0.999
+    and kept > 0.9
+    and max(map(abs, within)) < 0.2,
+    measured=f"signed at most {honest:.2f}, edges {min(agreement['signed']['edges']):.3f}, absolute at least {kept:.2f}, "
+    f"on drawn pixels alone at most {max(within):.2f}",
     answer="integrated gradients and edges",
 )
 
 # %% [markdown]
 r"""
 Both multiply by the distance to the baseline, so the black background stays 0 and the silhouette of the objects survives any
-model. Drawn without signs such a map looks right for the wrong reason (Adebayo et al., 2018, compare both ways too).
+model: that agreement is an identity, not evidence. (Occlusion does nearly the same: to black out black changes nothing.) Drawn without signs such a map looks right for the wrong reason (Adebayo et al., 2018, compare both ways too).
 
 **Teach it nonsense.** A shuffled model is broken, which is easy to notice. The second test of Adebayo et al. keeps a model that
 works: three more were taught answers dealt out at random, 528 questions until they knew them by heart. Their maps should share nothing with
@@ -874,7 +886,7 @@ few = [load_vqa(seed, taught="few") for seed in SEEDS]
 dealt = [load_vqa(seed, taught="shuffled") for seed in SEEDS]
 lesson = seen.answers[torch.randperm(528, generator=torch.Generator().manual_seed(0))]
 said = dealt[0](seen.images, seen.ids).logits.argmax(dim=1)
-METHODS = ("integrated_gradients", "saliency", "input_x_gradient", "grad_cam")
+METHODS = ("integrated_gradients", "input_x_gradient", "grad_cam")
 
 
 def some_maps(model):
@@ -906,7 +918,7 @@ fig, ax = dot_plot(
 )
 show(
     fig,
-    "Shuffled answers: agreement about zero. True answers to the same questions: a quarter to a third. Two honest models: most.",
+    "Integrated gradients: after shuffled answers agreement about zero, after true answers to the same questions a quarter to a third, two honest models most.",
 )
 known = []
 for seed, each in enumerate(dealt):
@@ -1054,7 +1066,7 @@ pictures["no patch"] = torch.where(CORNER, 0.0, images)
 hans = []
 for seed in SEEDS:
     x = plant(pool.images, pool.answers)
-    hans.append(train_vqa(x, pool.ids, pool.answers, seed=seed, steps=120))
+    hans.append(train_vqa(x, pool.ids, pool.answers, seed=seed, steps=90))
 print("models:", len(hans), "· pictures:", ", ".join(pictures))
 
 # %% tags=["claim", "reveal"]
@@ -1063,46 +1075,64 @@ found = {
     "right without": [],
     "follows a lying patch": [],
     "map points at it": [],
+    "an honest model's map points at it": [],
 }
-for each in hans:
+
+
+def points_at_patch(model):
+    """How often integrated gradients are highest on the patch."""
+    call = {"fixed": {"ids": ids}, "steps": 20}
+    heat = attribute(model, {"image": pictures["honest patch"]}, answers, **call)
+    return pointing_game(heat.map("image"), CORNER.expand(64, 16, 16))
+
+
+obeys = [
+    (each(pictures["lying patch"], ids).logits.argmax(dim=1) == lie)
+    .float()
+    .mean()
+    .item()
+    for each in models
+]
+for each, honest_one in zip(hans, models, strict=True):
     said = {name: each(x, ids).logits.argmax(dim=1) for name, x in pictures.items()}
-    heat = attribute(
-        each, {"image": pictures["honest patch"]}, answers, fixed={"ids": ids}
-    ).map("image")
-    hits = pointing_game(heat, CORNER.expand(len(heat), 16, 16))
     measured = (
         said["honest patch"] == answers,
         said["no patch"] == answers,
         said["lying patch"] == lie,
-        hits,
+        points_at_patch(each),
+        points_at_patch(honest_one),
     )
     for name, values in zip(found, measured, strict=True):
         found[name].append(values.float().mean().item())
 fig, ax = dot_plot(
     {"model trained with the patch": found},
-    xlabel="share of 64 questions, one mark a seed (dotted: one answer in five)",
+    xlabel="share of 64 questions, one mark a seed (dotted: one answer in five; pointing by chance 0.04)",
     chance=0.2,
 )
 show(
     fig,
-    "Right with the patch, wrong without it, obeying it when it lies, and the map points at it.",
+    "Right with the patch, wrong without it, obeying it when it lies, and the map points at it; that of a model taught without patches does so in a third at most.",
 )
 claim(
     "C29.6",
-    "A planted patch is found by the map and confirmed by ablation: without it the model fails, and it obeys a lying patch (3 seeds)",
+    "A planted patch is found by the map and confirmed by ablation: without it the model fails, and it obeys a lying patch; on the same "
+    "pictures the map of a model taught without patches, the control, points there less than half as often, and it hardly obeys the lie (3 seeds)",
     min(found["map points at it"]) > 0.8
+    and max(found["an honest model's map points at it"]) < 0.5
+    and max(obeys) < 0.2
     and max(found["right without"]) < 0.6
     and min(found["right with the patch"]) > 0.95
     and min(found["follows a lying patch"]) > 0.8,
     measured=", ".join(
         f"{name} {min(v):.2f} to {max(v):.2f}" for name, v in found.items()
-    ),
+    )
+    + f"; the honest model obeys {max(obeys):.2f} at most",
     answer="nearly always",
 )
 
 # %% [markdown]
 r"""
-The map gave the suspicion, the ablation the proof. A map without the test is an opinion; without the map one would have to guess
+The map gave the suspicion, the ablation the proof. The control shows why both are needed: a patch in the answer's colour catches the eye of an honest model too, six times as often as chance, and yet its answers hardly follow a lie. A map without the test is an opinion; without the map one would have to guess
 what to take away.
 
 ## 29.8 Wrong answers people give
@@ -1472,7 +1502,7 @@ The patches were *told*: in block 1 they read the question too, and the asked ob
 news that nobody reads, and another way of corrupting may give another picture.
 
 **Remove and retrain (ROAR).** Deletion feeds the model pictures that it never saw, so a fall of the score may be surprise instead of loss. Hooker et al. (2019) delete the most important pixels of *every* picture, training ones too, train a new
-network on what is left, and see how far it falls. That answers another question: whether *any* model can still find the answer, not what *this* one used. Two copies of the evidence, one deleted, and the new network uses the other. And the shape of the hole can
+network on what is left, and see how far it falls. That answers another question: whether *any* model can still find the answer, not what *this* one used. Two copies of the evidence, one deleted, and the new network uses the other. In their tests many popular methods were no better than a random order. And the shape of the hole can
 give the answer away, since the map that cut it knew the model's answer (Rong et al., 2022). It needs a training per order and seed, which is more than this lesson's minute, so it is not run here.
 """
 
@@ -1531,7 +1561,7 @@ r"""
 6. Abnar and Zuidema (2020), [arXiv:2005.00928](https://arxiv.org/abs/2005.00928): rollout. Chefer et al. (2021), [arXiv:2103.15679](https://arxiv.org/abs/2103.15679): gradient-weighted relevance.
 7. Selvaraju et al. (2016), [arXiv:1610.02391](https://arxiv.org/abs/1610.02391): Grad-CAM. Simonyan et al. (2013), [arXiv:1312.6034](https://arxiv.org/abs/1312.6034): saliency. Kokhlikyan et al. (2020), [arXiv:2009.07896](https://arxiv.org/abs/2009.07896): captum, which does the work here.
 8. Goyal et al. (2016), [arXiv:1612.00837](https://arxiv.org/abs/1612.00837): language priors in visual question answering.
-9. Meng et al. (2022), *Locating and Editing Factual Associations in GPT*, [arXiv:2202.05262](https://arxiv.org/abs/2202.05262): causal tracing. They corrupt by noise; we by another input.
+9. Meng et al. (2022), *Locating and Editing Factual Associations in GPT*, [arXiv:2202.05262](https://arxiv.org/abs/2202.05262): causal tracing. They corrupt by noise; we by another input, as Zhang and Nanda (2023), [arXiv:2309.16042](https://arxiv.org/abs/2309.16042), recommend, who found that the two may point to different places.
 10. Hooker et al. (2019), *A Benchmark for Interpretability Methods in Deep Neural Networks*, [arXiv:1806.10758](https://arxiv.org/abs/1806.10758): remove and retrain. Rong et al. (2022), [arXiv:2202.00449](https://arxiv.org/abs/2202.00449): the shape of what was removed gives the answer away.
 11. Next after maps of inputs: sparse autoencoders name directions inside the model, Cunningham et al. (2023), [arXiv:2309.08600](https://arxiv.org/abs/2309.08600).
 
