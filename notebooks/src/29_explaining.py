@@ -1149,7 +1149,7 @@ claim(
 
 # %% [markdown]
 r"""
-The map gave the suspicion, the ablation the proof. The control shows why both are needed: a patch in the answer's colour catches the eye of an honest model too, six times as often as chance, and yet its answers hardly follow a lie. A map without the test is an opinion; without the map one would have to guess
+The map gave the suspicion, the ablation the proof. The control shows why both are needed: a patch in the answer's colour catches the eye of an honest model too, over six times as often as chance, and yet its answers hardly follow a lie. A map without the test is an opinion; without the map one would have to guess
 what to take away.
 
 ## 29.8 Wrong answers people give
