@@ -753,7 +753,7 @@ claim(
 r"""
 Where $a(1 - a)$ is 0 nothing is learnt about which key to read: that is the harm, not the size of the numbers.
 
-It is an argument about the start of training. Later $q$ and $k$ grow and correlate, which is why many large models normalise both
+It is an argument about the start of training, for entries of variance 1. T5 has no scale at all: it starts with a $W_q$ that is $\sqrt{E}$ times smaller, which is the same at the first step. Later $q$ and $k$ grow and correlate, which is why many large models normalise both
 before the product: *QK-norm*.
 
 **Long sequences, counted.** FLOPs of the two products of one layer (width 64, 4 heads), as torch counts them while they run; by formula; and by formula for
@@ -896,9 +896,9 @@ asked, other = (
 )
 
 
-def asked_over_other(layer):
-    """How much more weight <bos> gives a patch of the asked object than one of another object."""
-    read = layer.mean(dim=1)[:, 0, 8:]
+def asked_over_other(layer, reader=0):
+    """How much more weight a word, <bos> unless said, gives a patch of the asked object than one of another object."""
+    read = layer.mean(dim=1)[:, reader, 8:]
     return (
         (read * asked).sum() / asked.sum() / ((read * other).sum() / other.sum())
     ).item()
@@ -989,7 +989,7 @@ alike = (test.images == asked_colour[:, :, None, None]).all(dim=1) & test.drawn
 any_object = (alike.sum(dim=(1, 2)) / test.drawn.sum(dim=(1, 2))).mean().item()
 fig, ax = dot_plot(
     cuts,
-    xlabel="share of right answers, one mark per seed (dotted: colour of any object)",
+    xlabel="share right, one mark per seed (dotted: any object's colour)",
     chance=any_object,
 )
 show(
@@ -1008,6 +1008,12 @@ shape_shares = [
     for layer in maps
     for n in (0, 1)
 ]
+prefers = [asked_over_other(layers[1], reader=5) for layers in maps]
+deaf = [  # no patch reads a word, and <bos> none in both layers
+    share_right(run_with(model, [cut(PATCHES, WORDS) & mute, mute]))
+    for mute in [cut(BOS, slice(1, 8))]
+    for model in models
+]
 by_hand = run_with(models[0], [free, free])
 same = torch.allclose(
     by_hand, models[0](test.images, test.ids).logits, atol=1e-4
@@ -1017,17 +1023,22 @@ by_shape = max(lost("shape word reads no patch", layer).max() for layer in (1, 2
 claim(
     "C09.12",
     "The question flows into the patches in layer 1, the answer out of them in layer 2: cutting there costs over 10 and over 30 "
-    "points. The shape word gives patches about what indifferent attention would, 16 of 24 (.667) to within .15, and cutting that "
-    "costs under 3 (3 seeds)",
+    "points. The shape word gives all patches about what indifferent attention would, 16 of 24 (.667) to within .15; cutting that "
+    "costs under 5 in layer 1 and nothing in layer 2, where it prefers the asked object over 1.2 times. With patches and <bos> "
+    "deaf to the words what is left is the colour of any object, to within 5 points (3 seeds)",
     same
     and into.min() > 0.1
     and out.min() > 0.3
-    and by_shape < 0.03
+    and by_shape < 0.05
+    and lost("shape word reads no patch", 2).abs().max() == 0
+    and min(prefers) > 1.2
+    and max(abs(share - any_object) for share in deaf) < 0.05
     and lost("no patch reads a word", 2).abs().max() == 0
     and max(abs(share - 16 / 24) for share in shape_shares) < 0.15
     and out.min() > max(into.max(), lost("<bos> reads no patch", 1).max()),
     measured=f"lost {into.min():.2f} to {into.max():.2f} and {out.min():.2f} to {out.max():.2f}; the shape word's cuts at most "
-    f"{by_shape:.3f}, its share on patches {min(shape_shares):.2f} to {max(shape_shares):.2f}",
+    f"{by_shape:.3f}, its share on patches {min(shape_shares):.2f} to {max(shape_shares):.2f}, its preference in layer 2 "
+    f"{', '.join(f'{each:.1f}' for each in prefers)}; all deaf {', '.join(f'{share:.2f}' for share in deaf)} ({any_object:.2f})",
     answer="<bos> reads no patch",
 )
 
@@ -1035,10 +1046,10 @@ claim(
 r"""
 The story one likes to tell, "the word *ring* looks for the ring", is not how this model works. The *patches* read the question first;
 then `<bos>` collects from the patches that found themselves asked. It is the main road, not the only one: `<bos>` reads the question as
-well, so with the patches deaf the models stay above the dotted line.
+well, so with the patches deaf the models stay above the dotted line. Make `<bos>` deaf to the words too, and they fall onto it (folded claim).
 
-The shape word spreads its weight about as chance would: two thirds of the tokens are patches, so two thirds of the weight say nothing.
-In layer 2 cutting all words costs exactly what cutting `<bos>` costs, because only `<bos>` is read after the last layer. A cut that costs nothing proves that the edge is not
+The shape word gives the patches two thirds of its weight, and two thirds of the tokens are patches: that share says nothing. *Which* patches does look like a story: in layer 2 it prefers the ring. But only `<bos>` is read after the last layer,
+so nobody ever hears what the shape word found there. That is also why cutting all words in layer 2 costs exactly what cutting `<bos>` costs. A cut that costs nothing proves that the edge is not
 needed; one that costs may partly be the shock of weights that were handed to others.
 
 Edge cutting, *attention knockout*, is how the flow through LLaVA was traced as well (Zhang et al., 2024). There the image goes into the
@@ -1158,6 +1169,33 @@ r"""
 Cut the *sequence*, and the last token can no longer reach the first. And self or cross is another row of
 the table in 9.4 than one head or several: in code they are two arguments, and all four combinations run.
 
+> **"Queries and keys need two matrices, or else the weights would be symmetric."**
+
+It is the *scores* that would be symmetric, $x_t^\top W W^\top x_s$; each row has its own sum, so the weights are not. The harm is another one: the score of a token with
+itself is the square of a length, and among tokens of equal length after the projection no score is larger. So a token that looks for something else finds itself first. And the value has a matrix of its own, because what is matched need not be what is handed on: match the shape, hand on the colour.
+"""
+
+# %% tags=["claim"]
+shared, tokens = normal(16, 16, seed=7), normal(20, 12, 16, seed=8)
+projected = F.normalize(tokens @ shared, dim=-1) * 4  # equal lengths
+one = projected @ projected.mT / 4
+two = projected @ F.normalize(tokens @ normal(16, 16, seed=9), dim=-1).mT
+symmetric = [
+    torch.allclose(each, each.mT, atol=1e-5) for each in (one, one.softmax(-1))
+]
+own = [
+    (each.argmax(-1) == torch.arange(12)).float().mean().item() for each in (one, two)
+]
+claim(
+    "C09.21",
+    "One matrix for queries and keys makes the scores symmetric, not the weights; among projections of equal length every token "
+    "then has its largest score with itself, with two matrices under a quarter have",
+    symmetric == [True, False] and own[0] == 1 and own[1] < 0.25,
+    measured=f"largest with itself: {own[0]:.2f} and {own[1]:.2f}, chance {1 / 12:.2f}",
+)
+
+# %% [markdown]
+r"""
 > **"Soft attention adds a non-linear function and costs more; hard attention is the plain form."**
 
 Both use the same scores, and whoever samples also the same softmax. *Soft* reads the expectation over all items, so it has a gradient. *Hard* reads one item:
@@ -1237,14 +1275,16 @@ every pair (a causal kernel skips half). *Formed*: the score matrices of one lay
 
 # %%
 KEPT = {"MHA": 2 * 32 * 128, "GQA": 2 * 8 * 128, "MLA": 576}  # per token and layer
-print(("{:>9s}" * 7).format("tokens", "linear", "products", "formed", *KEPT))
-print(("{:>9s}" * 7).format("", "TFLOP", "TFLOP", *["GiB"] * 4))
+print(
+    ("{:>9s}" + "{:>11s}" * 6).format("tokens", "linear", "products", "formed", *KEPT)
+)
+print(("{:>9s}" + "{:>11s}" * 6).format("", "TFLOP", "TFLOP", *["GiB"] * 4))
 for n in (640, 4096, 32_768, 131_072, 1_048_576):
     cost = attention.attention_cost(n, n, 4096, 32)
     tflop = 2 * 7e9 * n / 1e12, 2 * 32 * cost.products / 1e12
     caches = [32 * n * kept * 2 / 2**30 for kept in KEPT.values()]
     row = (*tflop, cost.scores * 2 / 2**30, *caches)
-    print(f"{n:9,}" + ("{:9,.1f}" * 6).format(*row))
+    print(f"{n:9,}" + ("{:11,.1f}" * 6).format(*row))
 
 # %% tags=["claim"]
 claim(
@@ -1261,13 +1301,7 @@ Read it by columns. At 640 tokens (a LLaVA-1.5 prompt) the products are noise be
 and at 131,072 they lead even if a causal kernel halves them. A window makes the products linear too.
 
 **What a step moves.** A graphics card does two things: arithmetic, and reading its memory. An H100 (SXM) is built for 989 TFLOP/s in bfloat16 and reads 3.35 TB/s: 295 FLOPs in the time of one byte. Reading a prompt of $n$ tokens is
-*prefill*; writing one token after it is one *decode* step. How many FLOPs does each byte that is read give? (Activations come on top; they do not change the picture.) Three lines:
-
-1. *Weights*: a number of 2 bytes takes part in one multiply-add, 2 FLOPs, for each token of the pass. So one token gives 1 FLOP per byte, $n$ tokens give $n$.
-2. *Cache*: a number of 2 bytes meets the $H/H_{kv}$ query heads that share it, one multiply-add each. So a decode step gives $H/H_{kv}$ FLOPs per byte.
-3. Prefill has $n$ in the thousands, above 295: it is bound by FLOPs. Decode has 1 and $H/H_{kv}$, far below: it is bound by bytes, those of the weights and those of the cache.
-
-Now count a real configuration: Llama 3 8B has 32 layers, 32 heads of width 128, 8 key heads, and 7.5 billion weights that are multiplied.
+*prefill*; writing one token after it is one *decode* step. Take Llama 3 8B: 32 layers, 32 heads of width 128, 8 key heads, and 7.5 billion weights that are multiplied.
 """
 
 # %%
@@ -1277,8 +1311,17 @@ bet(
     ["about 0.3 %", "about 3 %", "about 30 %", "about 90 %"],
 )
 
+# %% [markdown]
+r"""
+How many FLOPs does each byte that is read give? Weights and cache first (activations below). Three lines:
 
-# %%
+1. *Weights*: a number of 2 bytes takes part in one multiply-add, 2 FLOPs, for each token of the pass. So one token gives 1 FLOP per byte, $n$ tokens give $n$.
+2. *Cache*: a number of 2 bytes meets the $H/H_{kv}$ query heads that share it, one multiply-add each. So a decode step gives $H/H_{kv}$ FLOPs per byte.
+3. Prefill has $n$ in the thousands, above 295: it is bound by FLOPs. Decode has 1 and $H/H_{kv}$, far below: it is bound by bytes, those of the weights and those of the cache.
+"""
+
+
+# %% tags=["reveal"]
 def step(tokens, before, batch=1, kv_heads=8):
     """FLOPs, bytes of weights, bytes of cache; `tokens` new ones after `before`."""
     pairs = tokens * (before + tokens / 2)  # a token reads what came before it
@@ -1355,6 +1398,8 @@ claim(
 
 # %% [markdown]
 r"""
+(Activations come on top. With a fused kernel they leave the picture as it is. Score matrices that are formed would not: written, read by the softmax, written and read again they cost 8 bytes a score for $4E$ FLOPs, so those products give only $E/2$ FLOPs per byte, here 64: bound by bytes, in prefill too.)
+
 A decode step of one sequence waits for 15 GB of weights, and the arithmetic is done long before. A larger batch shares the weights, so their intensity grows with the batch. The cache is not shared: each sequence has its own, and its intensity stays $H/H_{kv}$, whatever the batch. That is why
 GQA, MQA and MLA exist: they divide the bytes that no batch can share. (The last row has a cache larger than an 80 GB card. Times are floors, from the card's data sheet: no kernel reaches them.)
 
@@ -1388,7 +1433,7 @@ for text in texts[:, 1:].tolist():
 
 # %% [markdown]
 r"""
-*A* to *D* are triggers: after each comes the letter that stands before it. The models below get a random chain each, and a model is one causal head with a small MLP ([`sink.py`](../course_lib/training/sink.py)). As a control, three more models get texts in which *every* letter is a trigger: there is always something to read.
+*A* to *D* are triggers: after each comes the letter that stands before it. The models below get a random chain each, and a model is one causal head with a small MLP ([`sink.py`](../course_lib/training/sink.py)). Two controls, three models each: *every* letter is a trigger, so there is always something to read; and *no* letter is one, so there never is.
 """
 
 # %%
@@ -1399,6 +1444,7 @@ bet(
 )
 readers = [sink.train_reader(seed) for seed in range(5)]
 busy = [sink.train_reader(seed, triggers=16, steps=150) for seed in range(3)]  # fitted
+never = [sink.train_reader(seed, triggers=0, steps=150) for seed in range(3)]
 
 # %% tags=["claim", "reveal"]
 LATE = torch.arange(24) >= 8  # far enough for an even share to be small
@@ -1443,13 +1489,19 @@ for model, texts in readers:
     for name, each in changed.items():
         found[-1][name] = (each - base)[idle].mean().item()
 chance = (1 / torch.arange(1, 25))[LATE].mean().item()
-all_busy = []
+all_busy, all_idle = (
+    [model(texts[:, :-1])[1][..., 0][:, LATE].mean().item() for model, texts in group]
+    for group in (busy, never)
+)
+short = []  # the value of <bos> where it is no sink
 for model, texts in busy:
-    all_busy.append(model(texts[:, :-1])[1][..., 0][:, LATE].mean().item())
+    lengths = model.lengths(texts[:, :-1])
+    short.append((lengths[:, 0].mean() / lengths[:, 1:].mean()).item())
 rows = {
     "nothing to read": [each["idle"] for each in found],
     "after a trigger": [each["trigger"] for each in found],
     "model with triggers only": all_busy,
+    "model without triggers": all_idle,
 }
 fig, _ = dot_plot(
     {"": rows},
@@ -1458,7 +1510,7 @@ fig, _ = dot_plot(
 )
 show(
     fig,
-    "With nothing to read bos gets many times an even share, after a trigger none, with triggers only none.",
+    "With nothing to read bos gets many times an even share, after a trigger and with triggers only none, without triggers about two.",
 )
 
 
@@ -1469,14 +1521,15 @@ def span(name, digits=2):
 
 claim(
     "C09.5",
-    "A sink forms where a head has nothing to read: <bos> gets over 3 times an even share then, hardly any after a trigger and in a model "
-    "that has always something to read; its value is shorter than another token's, under 0.7 of the length (5 and 3 seeds)",
-    min(each["idle"] for each in found) > 3 * chance
+    "A sink forms where a head only sometimes has something to read: when it has nothing, <bos> gets over 3 times an even share in "
+    "these five models, hardly any after a trigger and in a model that always has something, under 3 times in one that never has. A "
+    "short value is no sign of it: that of <bos> is under 0.7 of another's also where it is no sink (5 and 3 seeds)",
+    min(each["idle"] for each in found) > 3 * chance > max(all_idle)
     and max(each["trigger"] for each in found) < 0.02
     and max(all_busy) < 0.02
-    and max(each["length"] for each in found) < 0.7,
+    and max(short) < 0.7,
     measured=f"weight {span('idle')}, even {chance:.3f}, after a trigger {span('trigger', 3)} and {span('before')} on the letter before it, always busy {max(all_busy):.3f} "
-    f"at most; length {span('length')} of another's",
+    f"at most, never {min(all_idle):.2f} to {max(all_idle):.2f}; length of the value {span('length')}, always busy {min(short):.2f} to {max(short):.2f}",
     answer="over three times it",
 )
 claim(
@@ -1492,8 +1545,9 @@ claim(
 
 # %% [markdown]
 r"""
-The head needs a place for its share that changes little, and `<bos>` is seen by everyone. What shines on a map adds little: with its value emptied the predictions lose a few thousandths of a nat. Take the *place* away, and the share goes to tokens that do add something. The seeds differ widely:
-some models put part of the share on the letter itself, which is a place of the same kind. In large models first tokens often take over half of the weight; a model of this size shows how it begins, not how far it goes (Gu et al., 2024).
+The head needs a place for its share that changes little, and `<bos>` is seen by everyone. What shines on a map adds little: with its value emptied the predictions lose a hundredth of a nat or so. Take the *place* away, and the share goes to tokens that do add something. And why so little in the models without triggers? Their head has nothing to tell, ever: the share can lie anywhere. It takes the conflict, something to read now and then, to make a place for the rest worth learning.
+
+The seeds differ widely: some models put part of the share on the letter itself, which is a place of the same kind. (Of six more seeds than these, five repeat the bet; in the sixth the letter itself is the place, with half of the weight, and `<bos>` gets little more than an even share.) In large models first tokens often take over half of the weight; a model of this size shows how it begins, not how far it goes (Gu et al., 2024).
 
 That is why a plain sliding window over the cache breaks many language models, and why keeping the first few tokens repairs it (Xiao et al., 2023;
 `masks.sink_mask`). Vision-language models have sinks among their *patches* too, mostly in the background, and masking those hardly hurts (Kang et
@@ -1665,7 +1719,7 @@ hint(exercise.online_softmax)
 r"""
 ### Exercise 09.6 · decode_step ●●○ 15 minutes · more
 
-One step of generation with grouped queries. `query` is (B, H, 1, E), the new token's `key` and `value` are (B, H_kv, 1, E), H_kv divides H. `cache` is a pair `(keys, values)`, each (B, H_kv, S, E) with S = 0 at the first step. Return
+Without a cache each new token would recompute the keys and values of all before it. With RoPE a key is turned *before* it is kept: its position does not change any more. One step of generation with grouped queries, already turned: `query` is (B, H, 1, E), the new token's `key` and `value` are (B, H_kv, 1, E), H_kv divides H. `cache` is a pair `(keys, values)`, each (B, H_kv, S, E) with S = 0 at the first step. Return
 `(output, cache)`: the output (B, H, 1, E), and the new pair, each (B, H_kv, S + 1, E), the new token last. The token reads all that came before and itself; scores are divided by √E. Neighbouring query heads share a key head: head h reads key head h // (H / H_kv). Do not change the old cache.
 """
 
@@ -1693,7 +1747,7 @@ variants are five choices: self or cross, how many heads, who may read whom, how
 bill is linear in length for the projections and quadratic for the scores; a window of $R$ keys makes the scores linear. Prefill is bound by FLOPs; decode by bytes, since one token does about one FLOP per byte
 of weights, and a card needs hundreds. A batch shares the weights but not the cache, so serving pays for the
 cache: a 7 B decoder at a million tokens keeps 512 GiB, 128 with 8 key heads (GQA), 36 with MLA. FlashAttention is exact: more FLOPs, fewer bytes. Order comes from positions: RoPE rotates, so a
-score sees only distances; M-RoPE does so for time, height and width. And a weight says what was read, not what it did: a sink takes most of it and adds little."
+score sees only distances; M-RoPE does so for time, height and width. And a weight says what was read, not what it did: a sink may take most of it and add little."
 
 ## 9.12 Questions
 
@@ -1711,7 +1765,7 @@ r"""
 - **Formula**: $\mathrm{softmax}(QK^\top/\sqrt{E} + \text{mask})\,V$; heads $[\mathrm{head}_1 \cdots \mathrm{head}_H]W_o$; RoPE
   $\langle R_p q, R_{p'} k\rangle = \langle q, R_{p'-p}\, k\rangle$.
 - **Shapes**: Q (B, H, T, E), K and V (B, H_kv, S, E), weights (B, H, T, S), rows sum to 1; D = H · E; M-RoPE ids (3, S).
-- **Cost** per layer, multiply-adds: projections $4nD^2$, products $2n^2D$, with the MLP they meet at $n = 6D$; cache $2\,n\,H_{kv}E$ numbers; parameters $4D^2$ for any number of heads. FLOPs per byte:
+- **Cost** per layer, multiply-adds: projections $4nD^2$ ($2nD^2(1 + H_{kv}/H)$ with shared key heads), products $2n^2D$, with the MLP they meet at $n = 6D$; cache $2\,n\,H_{kv}E$ numbers; parameters $4D^2$ for any number of heads. FLOPs per byte:
   prefill $n$, decode 1 on the weights and $H/H_{kv}$ on the cache, an H100 wants 295.
 - **Use** cross-attention when one side only reads; causal for generation, prefix for images; windows with sinks, GQA or MLA when the
   cache or the length hurts; the fused kernel, after a test of a row with nothing to read on your own device.
@@ -1721,7 +1775,8 @@ r"""
 ## 9.14 Sources
 
 1. Vaswani et al. (2017), *Attention Is All You Need*, [arXiv:1706.03762](https://arxiv.org/abs/1706.03762): sections 3.2.1 (scale) and 3.2.2 (heads).
-   Dehghani et al. (2023), [arXiv:2302.05442](https://arxiv.org/abs/2302.05442): QK-norm in a large vision Transformer.
+   Dehghani et al. (2023), [arXiv:2302.05442](https://arxiv.org/abs/2302.05442): QK-norm in a large vision Transformer. Raffel et al. (2019), [arXiv:1910.10683](https://arxiv.org/abs/1910.10683): T5; no scale and the smaller start
+   are in the `T5Attention` of transformers.
 2. Bahdanau, Cho, Bengio (2014), *Neural Machine Translation by Jointly Learning to Align and Translate*, [arXiv:1409.0473](https://arxiv.org/abs/1409.0473): the additive score.
 3. Luong, Pham, Manning (2015), *Effective Approaches to Attention-based Neural Machine Translation*, [arXiv:1508.04025](https://arxiv.org/abs/1508.04025): dot product,
    global and local.

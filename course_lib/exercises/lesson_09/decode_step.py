@@ -34,7 +34,7 @@ def _decode(query, key, value, cache):
 
 def decode_returns_output_and_cache(decode_step):
     got = decode_step(*_step())
-    assert isinstance(got, tuple) and len(got) == 2 and len(got[1]) == 2, "return (output, (keys, values))"
+    assert isinstance(got, tuple | list) and len(got) == 2 and len(got[1]) == 2, "return (output, (keys, values))"
     shape = tuple(got[0].shape)
     assert shape == (2, 6, 1, 5), f"the output has the query's shape, (B, H, 1, E) = (2, 6, 1, 5), got {shape}"
 
@@ -121,7 +121,7 @@ def _by_groups(query, key, value, cache):
 
 def _by_torch(query, key, value, cache):
     keys, values = (torch.cat([old, new], dim=2) for old, new in zip(cache, [key, value], strict=True))
-    return F.scaled_dot_product_attention(query, keys, values, enable_gqa=True), [keys, values]
+    return [F.scaled_dot_product_attention(query, keys, values, enable_gqa=True), [keys, values]]
 
 
 def _by_head(query, key, value, cache):
@@ -204,7 +204,7 @@ decode_step = Exercise(
             _decode(query, *rest)[1],
         ),
     },
-    alternatives={"groups by einsum": _by_groups, "torch's own, a list": _by_torch, "head by head": _by_head},
+    alternatives={"groups by einsum": _by_groups, "torch's own, lists": _by_torch, "head by head": _by_head},
     hints=(
         "First the cache, then the read: what the token reads includes its own key and value.",
         "torch.cat([old, new], dim=2) makes the new cache. For the read share it: repeat_interleave(H // H_kv, dim=1).",

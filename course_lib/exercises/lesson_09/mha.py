@@ -24,19 +24,35 @@ def _by_loop(x, w_query, w_key, w_value, w_out, heads):
     return torch.cat(parts, dim=-1) @ w_out
 
 
+def _over_queries(query, key):
+    return (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-2)
+
+
 def mha_keeps_the_shape(mha):
     got = tuple(mha(*_mha_case(), 3).shape)
     assert got == (2, 5, 6), f"five tokens of width 6 go in and come out: (2, 5, 6), got {got}; join the heads again"
 
 
 def mha_with_one_head_is_attention(mha):
-    x, *_, w_value, w_out = case = _mha_case()
+    x, w_query, w_key, w_value, w_out = case = _mha_case()
     got = mha(*case, 1)
     assert not close(got, x @ w_value @ w_out), (
         "each token read only itself: attention mixes the axis before the last, so swap heads and tokens first"
     )
+    query, key, value = x @ w_query, x @ w_key, x @ w_value
+    slips = {
+        "w_out was forgotten: what is read is projected once more, read @ w_out": attend(query, key, value)[0],
+        "w_query and w_key are exchanged: tokens ask with w_query": attend(key, query, value)[0] @ w_out,
+        "w_key and w_value are exchanged: w_key is for the scores": attend(query, value, key)[0] @ w_out,
+        "a matrix is applied as x @ w; nn.Linear's x @ w.T is another": _by_loop(x, *(w.T for w in case[1:]), 1),
+        "softmax over the queries: each query hands out 1 over its keys, dim=-1": _over_queries(query, key)
+        @ value
+        @ w_out,
+    }
+    for advice, slip in slips.items():
+        assert not close(got, slip), advice
     assert close(got, _by_loop(*case, 1)), (
-        "with one head it is attention of x @ w_query, x @ w_key, x @ w_value, then @ w_out: was w_out forgotten?"
+        "with one head it is attention of x @ w_query, x @ w_key, x @ w_value, then @ w_out, in every example alone"
     )
 
 
@@ -63,8 +79,10 @@ def mha_is_the_loop_over_heads(mha):
     got, expected = mha(*case, 3), _by_loop(*case, 3)
     by_model = _by_loop(x, w_query / math.sqrt(3), *others, 3)
     assert not close(got, by_model), "the scale is that of the whole width; each head divides by √(D / H)"
+    strided = _mha(*case, 3, split=_strided, join=_join_strided)
+    assert not close(got, strided), "head h owns the neighbouring features h·E to (h+1)·E, not every H-th one"
     assert close(got, expected), (
-        "differs from a loop over heads: head h owns the neighbouring features h·E to (h+1)·E, not every H-th one"
+        "differs from a loop over heads: each reads with its own softmax, of its own features h·E to (h+1)·E"
     )
 
 
@@ -88,9 +106,13 @@ def _join(read, shape):
     return read.transpose(1, 2).flatten(start_dim=2)
 
 
-def _mha(x, w_query, w_key, w_value, w_out, heads, split=_split, join=_join):
+def _over_keys(query, key):
+    return (query @ key.mT / math.sqrt(query.shape[-1])).softmax(dim=-1)
+
+
+def _mha(x, w_query, w_key, w_value, w_out, heads, split=_split, join=_join, weigh=_over_keys):
     query, key, value = (split(x @ weight, heads) for weight in (w_query, w_key, w_value))
-    return join(attend(query, key, value)[0], x.shape) @ w_out
+    return join(weigh(query, key) @ value, x.shape) @ w_out
 
 
 def _view(x, heads):
@@ -104,6 +126,10 @@ def _chunks(x, heads):
 
 def _strided(x, heads):
     return x.unflatten(-1, (-1, heads)).permute(0, 3, 1, 2)
+
+
+def _join_strided(read, shape):
+    return read.permute(0, 2, 3, 1).flatten(start_dim=2)
 
 
 def _mha_by_einsum(x, w_query, w_key, w_value, w_out, heads):
@@ -147,7 +173,15 @@ mha = Exercise(
     reference=_mha,
     mutants={
         "join the heads again": lambda x, q, k, v, out, heads: attend(*(_split(x @ w, heads) for w in (q, k, v)))[0],
-        "was w_out forgotten": lambda x, q, k, v, out, heads: _mha(x, q, k, v, torch.eye(6, dtype=x.dtype), heads),
+        "w_out was forgotten": lambda x, q, k, v, out, heads: _mha(x, q, k, v, torch.eye(6, dtype=x.dtype), heads),
+        "w_query and w_key are exchanged": lambda x, q, k, *rest: _mha(x, k, q, *rest),
+        "w_key and w_value are exchanged": lambda x, q, k, v, *rest: _mha(x, q, v, k, *rest),
+        "nn.Linear's x @ w.T": lambda x, *rest: _mha(x, *(w.T for w in rest[:-1]), rest[-1]),
+        "softmax over the queries": lambda *case: _mha(*case, weigh=_over_queries),
+        "in every example alone": lambda x, *rest: _mha(x.transpose(0, 1), *rest).transpose(0, 1),
+        "with its own softmax": lambda *case: _mha(
+            *case, weigh=lambda query, key: _over_keys(query, key).mean(dim=1, keepdim=True)
+        ),
         "each token read only itself": lambda *case: _mha(
             *case, split=lambda x, heads: x.unflatten(-1, (heads, -1)), join=lambda read, shape: read.flatten(2)
         ),
@@ -155,9 +189,7 @@ mha = Exercise(
         "a view to (B, H, T, E) mixes tokens": lambda *case: _mha(*case, split=_view, join=torch.Tensor.reshape),
         "you split the sequence": lambda *case: _mha(*case, split=_chunks, join=torch.Tensor.reshape),
         "the scale is that of the whole width": lambda x, q, *rest: _mha(x, q / math.sqrt(rest[-1]), *rest),
-        "not every H-th one": lambda *case: _mha(
-            *case, split=_strided, join=lambda read, shape: read.permute(0, 2, 3, 1).flatten(start_dim=2)
-        ),
+        "not every H-th one": lambda *case: _mha(*case, split=_strided, join=_join_strided),
         "no loop over heads, let them": _by_loop,
         "six heads of one feature": lambda *case: _mha(*case) if case[-1] < 6 else _mha(*case).roll(1, dims=-1),
     },

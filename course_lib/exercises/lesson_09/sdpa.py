@@ -23,7 +23,7 @@ def _qkv():
 
 def sdpa_returns_output_and_weights(sdpa):
     got = sdpa(*_qkv())
-    assert isinstance(got, tuple) and len(got) == 2, "return two tensors: (output, weights)"
+    assert isinstance(got, tuple | list) and len(got) == 2, "return two tensors: (output, weights)"
     assert got[1].shape == (2, 3, 4, 5), f"weights are (B, H, T, S) = (2, 3, 4, 5), got {tuple(got[1].shape)}"
     assert got[0].shape == (2, 3, 4, 7), f"output is (B, H, T, E of value) = (2, 3, 4, 7), got {tuple(got[0].shape)}"
 
@@ -107,6 +107,9 @@ def sdpa_survives_large_scores(sdpa):
     masked = sdpa(query, key, value, torch.tensor([False, True, True]))[1].flatten()
     assert torch.isfinite(masked).all(), (
         "NaN when the banned key has the largest score: what is left was 0 / 0; mask the scores, do not renormalise"
+    )
+    assert masked.tolist() != [0.0, 0.5, 0.5], (
+        "-20,000 and -15,000 came out as a tie: do not clamp the scores; torch's softmax subtracts the largest"
     )
     assert masked.tolist() == [0.0, 0.0, 1.0], (
         "a banned key was read all the same: -10,000 is not low enough; replace the score by the lowest number"
@@ -200,7 +203,7 @@ def _attend_by_loop(query, key, value, mask=None):
     scores = scores - 1e30 * (1 - real)
     powers = (scores - scores.amax(-1, keepdim=True)).exp() * real
     weights = (powers / powers.sum(-1, keepdim=True).clamp_min(1e-300)).to(query.dtype)
-    return sum(weights[..., s : s + 1] * value[..., s : s + 1, :] for s in range(key.shape[-2])), weights
+    return [sum(weights[..., s : s + 1] * value[..., s : s + 1, :] for s in range(key.shape[-2])), weights]
 
 
 sdpa = Exercise(
@@ -253,6 +256,7 @@ sdpa = Exercise(
         "padding included": partial(
             attend, weigh=lambda scores, mask: scores.masked_fill(~mask, torch.finfo(scores.dtype).min).softmax(dim=-1)
         ),
+        "do not clamp the scores": partial(attend, weigh=lambda scores, mask: _weigh(scores.clamp(-50, 50), mask)),
         "the gradient is NaN": partial(
             attend, weigh=lambda scores, mask: (scores + mask.to(scores.dtype).log()).softmax(dim=-1).nan_to_num(0.0)
         ),
