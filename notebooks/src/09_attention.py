@@ -730,7 +730,7 @@ for ax, series, ylabel in zip(axes, (strongest, slopes), labels, strict=True):
         ax.plot(WIDTHS, heights, label=name, **style)
     ax.set(xscale="log", xticks=WIDTHS, xticklabels=WIDTHS, ylim=0)
     ax.set(xlabel="width of a head, E", ylabel=ylabel)
-axes[0].legend()
+axes[0].legend(loc="center right")
 show(
     fig,
     "Unscaled, the strongest weight climbs towards 1 and the slope falls towards 0; scaled, both stay level.",
