@@ -18,7 +18,7 @@ from course_lib.interview.questions import load_questions
 from course_lib.interview.record import DEPTHS
 from course_lib.lesson.syllabus import find_lesson
 
-LESSON_PATIENCE = 300  # seconds for the next cell of lesson 07; all of them take about 50 on an idle core
+LESSON_PATIENCE = 600  # seconds for the next cell of lesson 07; all of them take about 50 on an idle core
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from course_lib import lab
 from course_lib.copies.folder import Folder
 from course_lib.copies.update import update
 
-PATIENCE = 60
+PATIENCE = 180
 """Seconds for anything that the server or the page does; a wait ends as soon as the state is there."""
 
 
