@@ -58,7 +58,7 @@ class Treated(NamedTuple):
     @torch.no_grad()
     def answer(self, images: Float[Tensor, "copies B 8 8"]) -> Float[Tensor, "copies B K"]:
         """Probabilities."""
-        return self.model(images).softmax(-1)
+        return _in_parts(self.model, images).softmax(-1)
 
     def says(self, part: str = "test") -> Float[Tensor, "copies B K"]:
         """Probabilities for the digits of a part."""
@@ -178,6 +178,11 @@ def _digits() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
 @torch.no_grad()
 def _look(model: nn.Module, data: dict[str, Pairs]) -> dict[str, Tensor]:
     model.eval()
-    found = {part: right(model(images), label) for part, (images, label) in data.items()}
+    found = {part: right(_in_parts(model, images), label) for part, (images, label) in data.items()}
     model.train()
     return found
+
+
+def _in_parts(model: nn.Module, images: Float[Tensor, "copies B 8 8"]) -> Float[Tensor, "copies B K"]:
+    """Logits; the feature maps of all images at once would take 100 MB."""
+    return torch.cat([model(part) for part in images.split(100, dim=1)], dim=1)
