@@ -188,14 +188,14 @@ def draw_gallery(trained: Sequence[Curves]) -> tuple[Figure, list[Axes]]:
     import matplotlib.pyplot as plt
 
     rows = -(-len(trained) // 3)
-    fig, grid = plt.subplots(rows, 3, figsize=(6.4, 1.4 * rows), layout="constrained", sharex=True)
+    fig, grid = plt.subplots(rows, 3, figsize=(6.8, 1.38 * rows), layout="constrained", sharex=True)
     axes = list(grid.flat)
     for number, (ax, lines) in enumerate(zip(axes, trained, strict=False)):
         draw_curves(lines, ax, legend=False)
         ax.set_title(f"{number + 1}", loc="left", fontsize=9, pad=4)
         if len(lines) > 1:
             others = ax.get_lines()[1 : len(lines)]
-            look = {"fontsize": 8, "frameon": False, "handlelength": 1.3, "columnspacing": 0.8, "borderpad": 0.2}
+            look = {"fontsize": 8, "frameon": False, "handlelength": 1.1, "columnspacing": 0.6, "borderpad": 0.2}
             ax.legend(handles=others, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0, **look)
     for ax in axes[len(trained) :]:
         ax.axis("off")
