@@ -15,7 +15,6 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.data.digits import TRAIN_IMAGES
 from course_lib.models.side_by_side import SideBySideLinear
 from course_lib.training.recipes import digits
 from course_lib.training.remedies import SEED, right
@@ -50,6 +49,8 @@ class LowRank(nn.Module):
 
 def skills(seed: int = SEED) -> Skills:
     """Draw the digits of both skills; no digit serves both in training, and validation digits serve neither."""
+    from course_lib.data.digits import TRAIN_IMAGES  # brings scipy, which takes a second
+
     (images, labels), (test, truth) = digits()
     random = torch.Generator().manual_seed(seed)
     order = torch.rand(DRAWS, TRAIN_IMAGES, generator=random).argsort(1)

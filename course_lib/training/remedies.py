@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from course_lib.data.digits import TRAIN_IMAGES
 from course_lib.data.moves import moved
 from course_lib.models.regularisers import mixup, smooth_labels
 from course_lib.models.side_by_side import dense
@@ -84,6 +83,8 @@ def examine(patient: Patient, more: float = 1.0, seed: int = SEED) -> dict[str, 
 
     more: labels to train on, as a multiple of the patient's; the first ones stay the same.
     """
+    from course_lib.data.digits import TRAIN_IMAGES  # brings scipy, which takes a second
+
     (images, labels), (test, truth) = _digits()
     random = torch.Generator().manual_seed(seed)
     order = torch.rand(DRAWS, TRAIN_IMAGES, generator=random).argsort(1)
