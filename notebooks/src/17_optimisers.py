@@ -630,7 +630,7 @@ claim(
 
 # %% [markdown]
 r"""
-Half of the story holds here: Adam leads SGD, and it does live on the class axis. The other half stays open: tuned momentum is ahead of Adam on these three seeds, and on four others it was 0.35 against Adam's 0.26. At 127 classes that is a tie. That heavy tails open a gap between SGD, with momentum too, and Adam in language Transformers, CNNs and linear models is the finding of Kunstner et al.
+Half of the story holds here: Adam leads SGD, and it does live on the class axis. The other half stays open: tuned momentum is ahead of Adam on these three seeds, and on others it is behind. At 127 classes call that a tie. That heavy tails open a gap between SGD, with momentum too, and Adam in language Transformers, CNNs and linear models is the finding of Kunstner et al.
 (2024); this test is too small to confirm it.
 
 **Why decoupled?** Two thousand weights, all 1, that the data do not care about. Their gradients are pure noise, of standard deviation 0.01 for half of them (quiet) and 10 for the others (loud). 300 steps, learning rate 0.01, decay 0.1. A decay of 0.001 per step should leave $0.999^{300} = 0.74$.
@@ -1000,7 +1000,7 @@ claim(
 # %% [markdown]
 r"""
 *Training loss around the bad batch.* The division by $\sqrt{v}$ is a safety belt: the bad gradient enters $m$ and $v$ alike. Momentum multiplies it by the learning rate; at the rate of 0.05 it is thrown out
-of the bowl, and in these runs stays there. Not a law: of five other seeds at each of the rates 0.01, 0.02, 0.05 and 0.1, eighteen runs ended at 0.75 or below, and two, at 0.1, came back to 0.9. AdamW at 0.001 to 0.02 ended at 0.81 to 0.92.
+of the bowl, and in these runs stays there. Not a law: with other seeds and other rates most of momentum's runs end low as well, and a few come back. AdamW's recover.
 
 ### Exercise 17.4 · clip_global_norm ●○○ 8 minutes
 
@@ -1362,7 +1362,7 @@ claim(
 
 # %% [markdown]
 r"""
-No 80 GB card holds AdamW's. The ways out: shard the state over GPUs (ZeRO stage 1 does this and nothing else), states in 8 bits with a
+No 80 GB card holds the last row, AdamW. The ways out: shard the state over GPUs (ZeRO stage 1 does this and nothing else), states in 8 bits with a
 scale per block, a rule with less state (Lion, Muon, Adafactor), or fewer trained weights (LoRA).
 
 - **State in bf16** halves the 8 bytes. bf16 has 8 significant bits, so a change of less than about 0.2 to 0.4 % is rounded away: "never $v$ in bf16" is a rule for
