@@ -833,7 +833,7 @@ claim(
 
 # %% [markdown]
 r"""
-Three pairs of runs, or five, can never reach p < 0.05 with this test. Eight of one kind say p = 0.008, the smallest they can say.
+Three pairs of runs, or five, can never reach p < 0.05 with this test. Eight differences of one sign say p = 0.008, the smallest they can say.
 
 **Which seeds?** All runs so far share one split, so they speak of these 1,000 training images only. The folded claim varies the split as well. It trains widths 64, 48 and 16 eight times, each time with a new split *and* a new seed; and for contrast with a frozen seed and four splits, for four such seeds.
 """

@@ -192,7 +192,7 @@ r"""
 ## 29.5 Build it
 
 **The model.** A transformer of two blocks reads eight words and sixteen patches in one sequence. It answers from the first word, `<bos>`. Three of them, trained from three
-seeds on the questions of 6,000 scenes, are in the repository; `train_vqa` makes one anew in 20 s.
+seeds on the questions of 6,000 scenes, are in the repository; `train_vqa` makes one anew.
 """
 
 # %%
@@ -784,8 +784,8 @@ claim(
 # %% [markdown]
 r"""
 So part of the lead on black was the shared baseline, and ranks swap with the filler: the three best on grey, the edge detector and attention
-on white. Nor is a first place safe for other questions: with `seed=203` in 29.5 Shapley values win on white with all three models (0.30 to 0.35 against 0.36 to 0.41), and on black with one. What survived three fillers and
-three further sets of questions: integrated gradients before edges and random. Report the filler with the area, and use two.
+on white. Nor is a first place safe for other questions: put `seed=203` into 29.5, and Shapley values pass integrated gradients on white, and at times on black. What held with every filler and
+every other set of questions that we drew: integrated gradients before edges and random. Report the filler with the area, and use two.
 
 **Destroy the model.** Shuffle the numbers inside every weight tensor: same values, no knowledge. What is about the model must
 change; what is about the image cannot. *Agreement* is Spearman's rank correlation of the two maps: 1 the same order, 0 none in common. Take it signed, and once of absolute values, as many heat maps are drawn.
@@ -886,7 +886,7 @@ Both multiply by the distance to the baseline, so the black background stays 0 a
 model: that agreement is an identity, not evidence. (Occlusion does nearly the same: to black out black changes nothing.) Drawn without signs such a map looks right for the wrong reason (Adebayo et al., 2018, compare both ways too).
 
 **Teach it nonsense.** A shuffled model is broken, which is easy to notice. The second test of Adebayo et al. keeps a model that
-works: three more were taught answers dealt out at random, 528 questions until they knew them by heart. Their maps should share nothing with
+works: three more learnt 528 questions by heart, with the answers dealt out at random. Their maps should share nothing with
 those of the honest models. But "nothing" needs a control that differs in the labels *only*: the same 528 questions, as many steps, and the true answers.
 """
 
@@ -1149,7 +1149,7 @@ claim(
 
 # %% [markdown]
 r"""
-The map gave the suspicion, the ablation the proof. The control shows why both are needed: a patch in the answer's colour catches the eye of an honest model too, over six times as often as chance, and yet its answers hardly follow a lie. A map without the test is an opinion; without the map one would have to guess
+The map gave the suspicion, the ablation the proof. The control shows why both are needed: a patch in the answer's colour catches the eye of an honest model too, over six times as often as chance (9 of 256 pixels), and yet its answers hardly follow a lie. A map without the test is an opinion; without the map one would have to guess
 what to take away.
 
 ## 29.8 Wrong answers people give
@@ -1262,7 +1262,7 @@ for name, count in passes.items():
 
 # %% [markdown]
 r"""
-So a step of integrated gradients costs two forward passes. For a 7 B vision-language model with 576 patches and 64 words, per explained token of the answer:
+So a step of integrated gradients costs two forward passes. The table above, under the claim, counts what each method costs for a 7 B vision-language model with 576 patches and 64 words, per explained token of the answer.
 """
 
 # %% [markdown]
