@@ -656,7 +656,7 @@ claim(
 
 # %% [markdown]
 r"""
-Curve 14 is the least certain: of ten seeds nine stayed at ln 12, and one got off without help. Curves 3 and 7 are twins: flat at ln 10. One has a learning rate that is too low, the other dead units. Only the gradient tells them apart, so log its
+Curve 14 is the least certain: with most seeds it stays at ln 12, but now and then one gets off without help. Curves 3 and 7 are twins: flat at ln 10. One has a learning rate that is too low, the other dead units. Only the gradient tells them apart, so log its
 norm from the first step on. **Predict**: which part of curve 13 comes back with another seed, and which does not? (The cell below the explorer says it.)
 """
 
@@ -773,7 +773,7 @@ claim(
 
 # %% [markdown]
 r"""
-There are only 1,600 pictures of one object, so another seed draws most of them again: split by picture, not by seed. Read the table with care. A copy is known
+One object can be drawn in few ways, so another seed draws most of these pictures again: split by picture, not by seed. Read the table with care. A copy is known
 *and* shows one object, an unseen picture shows two, whose caption is twice as long. So the two columns do not say how much is memory. They say that one mean hid two tests.
 
 **Parts, or just more steps?** The first stage takes 500 steps, the next ones 1,500 and 1,000 more. The confounder has a test: give each stage as many steps with
@@ -810,7 +810,7 @@ claim(
 
 # %% [markdown]
 r"""
-The projector alone, a twentieth of the parameters, teaches a frozen decoder every third caption of one object, and hardly any of two: the decoder knew the
+The projector alone, a twentieth of the parameters, teaches a frozen decoder over a third of the captions of one object, and hardly any of two: the decoder knew the
 language, and the projector finds words for patches.
 
 **From nothing.** All three parts together, on captions alone, without pre-training and without stages. `vlm.train_vlm(0, vlm.training_data()[0])`
@@ -993,8 +993,8 @@ claim(
 
 # %% [markdown]
 r"""
-Compare with the control and not with 0.11: it keeps a colour or a shape that is there, and a partner shares neither. So company does leak into captions, and still most inventions have another cause. In the questions it shows as a lead that is lost: a partner shares
-neither colour nor shape with its object, so without company such questions are the easy ones. Training asked "is there ...?" of near misses too, and
+Compare with the control and not with 0.11: the control's inventions keep a colour or a shape that is there, and a partner shares neither. So company does leak into captions, and still most inventions have another cause. In POPE it shows as a lost advantage. Without company the adversarial
+questions are the easy ones, since a partner shares neither colour nor shape with its object; with it they no longer are. Training asked "is there ...?" of near misses too, and
 that teaches to look.
 
 **And on combinations it has never seen?** Training showed every colour and every shape, but only 20 of the 25 pairs. In the second test set each
