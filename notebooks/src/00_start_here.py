@@ -15,8 +15,8 @@ Press **Shift + Enter** to run a cell and go to the next one. *Run > Run All Cel
 r"""
 ## 0.1 Is this machine ready?
 
-Python, packages, device, memory and data are checked; what needs fixing is printed with what to do. Nothing printed but the
-last line means: ready. (`course doctor` in a terminal shows what was found.)
+Python, packages, device, memory and data are checked; what needs fixing is printed with what to do. If only the last line
+is printed, all is ready. (`course doctor` in a terminal shows what was found.)
 """
 
 # %%
