@@ -931,7 +931,7 @@ claim(
 
 # %% [markdown]
 r"""
-Chance for the kept half would be 50 % right. (Half is kept because half is known to be wrong; in life that share is found on small runs.)
+Half the pairs kept at random would be 50 % right. (Half is kept because half is known to be wrong; in life that share is found on small runs.)
 It works because the model learns what *many* pairs agree on before it
 learns exceptions by heart. So score early, or with a model trained elsewhere. Web filters do the latter: LAION-5B (its English part)
 and DataComp score with OpenAI's CLIP [7, 8]. What such a filter dislikes goes, wrong or not: other languages, rare objects, captions
@@ -1157,7 +1157,7 @@ So nobody compares all pairs: bands for texts, lookups for 64-bit hashes, and cl
 [17]. A run that resumes needs the position in every stream, or an order that is a function of (seed, step), as in
 `course_lib.training`.
 
-**What does a filter cost?** Reading is cheap beside decoding and scoring. One CPU core decodes and shrinks about 200 photographs of 640 × 480 a second with Pillow (measured for this lesson). Say a CLIP with a ViT-L/14 scores them: 24 layers of width 1,024 over 257 tokens. A layer has $12 d^2$ weights, four $d^2$ for attention and eight for the MLP. A weight
+**What does a filter cost?** Reading is cheap beside decoding and scoring. Say one CPU core decodes and shrinks 200 photographs of 640 × 480 a second (time yours), and a CLIP with a ViT-L/14 scores them: 24 layers of width 1,024 over 257 tokens. A layer has $12 d^2$ weights, four $d^2$ for attention and eight for the MLP. A weight
 costs two operations per token, a multiplication and an addition. (Attention scores and the text tower add about an eighth.) An A100 does $312 \cdot 10^{12}$ operations a second in bf16 [26]; say 40 % of that is reached.
 """
 

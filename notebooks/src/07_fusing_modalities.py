@@ -135,7 +135,7 @@ Why half? Given $s = x + y$ with equal variances, the best guess of $x$ is $s/2$
 that of $x$. (For max theory says $\tfrac14 / (1 - 1/\pi) = 0.37$: the covariance of $x$ with $\max(x, y)$ is $\tfrac12$, the
 variance of the maximum $1 - 1/\pi$.)
 
-How far does this reach? The half of a sum holds for any distribution with equal variances. The nothing of a product needs the mean 0: it is
+How far does this reach? That a sum keeps half holds for any distribution with equal variances. That a product keeps nothing needs the mean 0: it is
 the sign of the text that hides the image. And *linear* is in the question. A sum of codes that stay distinct loses nothing for a
 reader with a hidden layer. The folded claim checks both.
 """
@@ -158,7 +158,7 @@ claim(
 # %% [markdown]
 r"""
 So a sum works when the *encoders learn* to write into different directions of one space, or when a hidden layer follows ("sum, MLP"
-in 7.7). What two pairs with the *same* sum had in them, no later layer tells apart.
+in 7.7). Two pairs with the *same* sum no later layer can tell apart.
 
 ### Exercise 07.1 · fuse ●○○ 10 minutes
 
@@ -897,7 +897,7 @@ claim(
 r"""
 Training together buys nothing here. Given the digit, image and clip are independent *by construction*, so the log-posterior is a
 sum and nothing beyond addition is needed. With ten classes the two late fusions differ as well: multiplying lets two weak votes
-agree. (Three times the steps, a tensor, an MLP on the concatenation, in separate runs of three seeds: the order stays.) On XOR the winner of today was at chance. **The operator has to fit the label, not the fashion.**
+agree. (Three times the steps, a tensor, an MLP on the concatenation, in separate runs: the order stays.) On XOR the winner of today was at chance. **The operator has to fit the label, not the fashion.**
 
 The other marks of the figure: the same models on a test set that is damaged in a way that training never showed, on the sound only.
 """
@@ -941,7 +941,7 @@ claim(
 # %% [markdown]
 r"""
 A second modality is a promise about test time. Late fusion runs with a *missing* modality by construction: it drops a term. It is
-not robust to a *broken* one. A sum adds the wrong evidence of a broken sound, a product only scales by it what the image says; but then zeros
+not robust to a *broken* one. A sum adds the wrong evidence of a broken sound, a product only scales what the image says; but zeros in place of the sound then
 wipe the image out. So *how* you fill a gap counts as much as the operator: zeros are an input that training never saw, and so is the mean. Gates that saw broken sensors in training, and modality dropout, come in lesson 08 (planned).
 
 **Two encoders, one loss.** Is training together at least harmless for the encoders? The slope of the cross-entropy at the logits is
@@ -1011,9 +1011,8 @@ claim(
 
 # %% [markdown]
 r"""
-This is called *modality competition*: once one of the two explains the label, the slope is 0 for both, and the other stops learning. Training longer does not mend it: at 1,500 steps, and with 32 features, the gap was still 4 points and more
-(separate runs, three seeds). With both modalities present nothing seems wrong: the sound carries the answer. The price
-comes when the sound is missing or broken: what the encoder has not learnt is not there then. Remedies: modality
+This is called *modality competition*: once one of the two explains the label, the slope is 0 for both, and the other stops learning. Neither training longer nor a wider encoder mended it in separate runs. With both modalities present nothing seems wrong: the sound carries the answer. The price
+comes when the sound is missing or broken: then what the encoder has not learnt is missing. Remedies: modality
 dropout or a loss for each modality alone, as here; weighting the losses by how each side overfits (Wang et al.); slowing the faster side; encoders that were trained
 before. For a late-fusion network on a simplified data distribution it is proved that
 training learns only a subset of the modalities (Huang et al.).
