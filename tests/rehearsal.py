@@ -11,6 +11,7 @@ import os
 import random
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,8 @@ from unittest import mock
 
 import ipywidgets as widgets
 
+REDRAW_LIMIT = 2.0
+"""Seconds of computing for one new picture; 0.1 to 0.2 is usual."""
 PICTURE = re.compile(r'<img alt="[^"]+"[^>]* src="data:image/png;base64,[^"]{100,}"')
 
 
@@ -54,7 +57,10 @@ def _try(view: widgets.VBox, control: widgets.Widget) -> None:
     """Move one control to its ends and back: always a picture, no error, and not the same picture everywhere."""
     start, pictures = control.value, {view.children[-2].value}
     for value in [*positions(control), start]:
+        began = time.process_time()
         control.value = value
+        spent = time.process_time() - began
+        assert spent < REDRAW_LIMIT, f"{control.description} = {value}: drawing took {spent:.1f} s of computing"
         picture, trouble = (each.value for each in view.children[-2:])
         assert not trouble, f"{control.description} = {value}: {re.sub('<[^>]*>', '', trouble)}"
         assert PICTURE.search(picture), f"{control.description} = {value}: no picture"

@@ -83,15 +83,15 @@ def test_lesson_07_runs_live_and_confirms_its_claims(lesson):
     assert lesson.printed("stderr").strip() == ""
 
 
-@pytest.mark.parametrize(("name", "number"), [("start", "00"), ("lesson", "07")])
-def test_there_is_one_explorer_and_it_starts_where_the_static_picture_is(request, name, number):
+@pytest.mark.parametrize(
+    ("name", "number", "value"), [("start", "00", "option:checked"), ("lesson", "07", ".widget-readout")]
+)
+def test_there_is_one_explorer_and_it_starts_where_the_static_picture_is(request, name, number, value):
     notebook, built = request.getfixturevalue(name), find_lesson(number).notebook.read_text(encoding="utf-8")
     explorer = notebook.cell(r"explore\(")
     expect(explorer.locator(".jp-OutputArea img")).to_have_count(1)
     default = re.search(r"explorer at .*=([0-9.]+); live in JupyterLab", built)[1]
-    menu, slider = explorer.locator("select").first, explorer.locator(".widget-readout")
-    start = menu.locator("option:checked") if number == "00" else slider
-    assert float(start.text_content()) == float(default)
+    assert float(explorer.locator(value).text_content()) == float(default)
 
 
 def test_slider_and_menu_redraw_the_picture(lesson, page):

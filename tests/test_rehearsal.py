@@ -74,6 +74,12 @@ def test_what_is_wrong_is_said(rehearse, faulty, words):
         rehearse(faulty, alt="A bar.", height=(0.0, 2.0))
 
 
+def test_a_slow_drawing_is_said(rehearse, monkeypatch):
+    monkeypatch.setattr("rehearsal.REDRAW_LIMIT", 0.0)
+    with pytest.raises(AssertionError, match="height = 0.0: drawing took"):
+        rehearse(draw, alt="A bar.", height=(0.0, 2.0))
+
+
 def test_a_picture_without_words_is_refused(rehearse):
     with pytest.raises((AssertionError, ValueError), match="alt is empty"):
         rehearse(draw, alt=" ", height=(0.0, 2.0))

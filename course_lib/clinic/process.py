@@ -92,11 +92,12 @@ def run_module(
         return {"error": f"no end after {patience:g} seconds: what does it wait for?"}
     finally:
         _end(process)
+    said, complained = answer.end(), noise.end()  # both, or a thread is still reading when this returns
     if max(answer.count, noise.count) > OUTPUT:
         return {"error": f"it printed more than {OUTPUT >> 20} MB: is there a print in a loop without an end?"}
     if resource and process.returncode == -signal.SIGXCPU:
         return {"error": f"still computing after {seconds:g} seconds: is there a loop without an end?"}
-    return _believed(answer.end(), token) or {"error": _died(process.returncode, noise.end())}
+    return _believed(said, token) or {"error": _died(process.returncode, complained)}
 
 
 def _write(pipe: IO[bytes], asked: bytes) -> None:
