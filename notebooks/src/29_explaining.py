@@ -1262,7 +1262,7 @@ for name, count in passes.items():
 
 # %% [markdown]
 r"""
-So a step of integrated gradients costs two forward passes. The table above, under the claim, counts what each method costs for a 7 B vision-language model with 576 patches and 64 words, per explained token of the answer.
+So a step of integrated gradients costs two forward passes. The table behind the arrow above counts what each method costs for a 7 B vision-language model with 576 patches and 64 words, per explained token of the answer.
 """
 
 # %% [markdown]
