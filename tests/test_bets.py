@@ -2,6 +2,7 @@
 
 import pytest
 from IPython.display import Markdown
+from nbconvert.filters import markdown2html
 
 from course_lib.learner import log
 from course_lib.lesson import bets
@@ -115,6 +116,14 @@ def test_a_built_notebook_lists_the_options_and_keeps_nothing(monkeypatch, capsy
     assert page.data == "**Bet C90.1.** Where does the loss go?\n\n- **A**  up\n- **B**  down\n- **C**  no change"
     resolve()
     assert "You bet" not in capsys.readouterr().out
+
+
+def test_a_token_in_angle_brackets_stands_on_the_page_and_is_no_tag():
+    page = markdown2html(bets.as_markdown("C90.1", "How much goes to <bos>?", ["`<bos>` first", "<eos>", "$a < b$"]))
+    assert "goes to &lt;bos&gt;?" in page
+    assert "<code>&lt;bos&gt;</code> first" in page
+    assert "&lt;eos&gt;" in page
+    assert "$a &lt; b$" in page
 
 
 def test_the_record_tells_sure_bets_from_guesses(kernel):

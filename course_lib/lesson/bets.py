@@ -94,8 +94,8 @@ def say_record(record: Record, there: int | None = None) -> str:
 
 def as_markdown(id: str, question: str, options: list[str]) -> str:
     """The bet on a page: the question, then a list of lettered options."""
-    listed = "\n".join(f"- **{letter}**  {option}" for letter, option in zip(_LETTERS, options, strict=False))
-    return f"**Bet {id}.** {question}\n\n{listed}"
+    listed = "\n".join(f"- **{letter}**  {_literal(option)}" for letter, option in zip(_LETTERS, options, strict=False))
+    return f"**Bet {id}.** {_literal(question)}\n\n{listed}"
 
 
 class BetView:
@@ -167,6 +167,11 @@ def _verdict(kept: dict) -> str:
 def _as_html(id: str, question: str, options: list[str]) -> str:
     listed = "".join(f"<br><b>{each}</b>&ensp;{_html(text)}" for each, text in zip(_LETTERS, options, strict=False))
     return f"<p><b>Bet {id}.</b> {_html(question)}{listed}</p>"  # no <ol type="A">: JupyterLab numbers it 1, 2, 3
+
+
+def _literal(text: str) -> str:
+    """Markdown in which "<bos>" opens no tag; formulas and what stands in backticks need no escape."""
+    return re.sub(r"(`[^`]+`|\$[^$]+\$)|<", lambda found: found[1] or r"\<", text)
 
 
 def _html(text: str) -> str:
