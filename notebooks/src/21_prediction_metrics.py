@@ -716,7 +716,7 @@ BCa, *bias-corrected and accelerated*, shifts the percentiles by the bias and th
 Drawing positives and negatives apart, a *stratified* bootstrap, is what BCa does here; it does not help by itself.
 
 **Newcombe's** interval (2006) turns the question round: from which true areas $A$ would this sample be no surprise? It takes the spread that the formula of Hanley and McNeil gives for *that* $A$, in a form with both classes alike, and keeps all $A$ within 1.96 standard deviations.
-A smaller $A$ has a larger spread, so the interval reaches further down. The price: it is wider, and with 20 or 40 positives it covers more than it promises. And the formula is about scores that spread alike in both classes. The right panel breaks that: no interval of the four keeps its promise.
+A smaller $A$ has a larger spread, so the interval reaches further down. The price: it is wider, and with 20 or 40 positives it covers more than it promises. And the formula is about scores that spread alike in both classes. The right panel breaks that: no interval of the four keeps its promise at every number of positives.
 
 So there is no repair by formula. With few positives count positives, not rows; say that the interval is too short; and collect more of them.
 
