@@ -16,7 +16,8 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sized
 from typing import Any, TypeVar
 
-from course_lib.signatures import Form, Misfit, Several, Sizes, form_of
+from course_lib.misfits import Sizes, explain, known_sizes
+from course_lib.signatures import Form, Several, form_of
 
 Function = TypeVar("Function", bound=Callable)
 
@@ -41,7 +42,7 @@ def misfit(function: Function) -> Function:
             rest, forms[name] = forms[name], Several(forms[name], ())
         elif parameter.kind is not parameter.KEYWORD_ONLY:
             in_order.append(forms[name])
-    known = {axis: int(axis) for form in forms.values() if form is not None for axis in form.axes if axis.isdigit()}
+    known = known_sizes(forms.values())
 
     @functools.wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
@@ -62,16 +63,8 @@ def misfit(function: Function) -> Function:
 def _refusal(
     function: Callable, call: inspect.BoundArguments, forms: Mapping[str, Form | None], known: Sizes
 ) -> Exception:
-    """Walk through the call once more, slowly, and explain the first argument that does not fit."""
-    sizes, source = known.copy(), {}
     taker = function.__qualname__.removesuffix(".forward").rpartition(".<locals>.")[2]
-    parts = [part for name, value in call.arguments.items() if forms[name] for part in forms[name].parts(name, value)]
-    for place, (name, form, value) in enumerate(parts):
-        before = sizes.copy()
-        if not form.fits(value, sizes):
-            return form.refusal(Misfit(name, value, taker, before, source, parts[place + 1 :]))
-        source |= {axis: name for axis in sizes if axis not in source and axis not in known}
-    raise AssertionError(f"{taker} refused what fits")
+    return explain(taker, forms, call.arguments, known)
 
 
 def empty(**collections: Sized) -> None:

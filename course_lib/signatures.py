@@ -7,10 +7,9 @@ and fast; `refusal` runs once, before the call ends, and takes its time to find 
 import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-Sizes = dict[str, Any]
-"""Axis letter to its size, "*batch" to several, and "3" to 3: a number is an axis whose size is known."""
+from course_lib.misfits import Misfit, Sizes, explain, known_sizes
 
 HOLDS = {"Float": "floating-point numbers", "Int": "integers", "Bool": "True and False", "Num": "numbers"}
 CAST = {
@@ -73,7 +72,7 @@ class Array:
         """What to look at one by one to find the misfit."""
         yield name, self, value
 
-    def refusal(self, bad: "Misfit") -> Exception:
+    def refusal(self, bad: Misfit) -> Exception:
         """Say what came and what fits, and try which small change would mend the call."""
         wanted, holds = f"({', '.join(self.axes)}{',' * (len(self.axes) == 1)})", HOLDS.get(self.holds, self.holds)
         if not isinstance(bad.value, self.kind):
@@ -95,7 +94,7 @@ class Array:
             f"{bad.name} has shape {shape}, but {bad.taker} takes {wanted}{known}{self._advice(shape, bad)}"
         )
 
-    def _advice(self, shape: tuple[int, ...], bad: "Misfit") -> str:
+    def _advice(self, shape: tuple[int, ...], bad: Misfit) -> str:
         for change, changed in _changes(shape, whole=self.several is None, known=self.axes[-1] in bad.sizes):
             if self._mended(changed, bad):
                 return f"; try {bad.name}{change}"
@@ -103,7 +102,7 @@ class Array:
         odd = [axis for place, axis in self.named if ranks and bad.sizes.get(axis, shape[place]) != shape[place]]
         return f"; {MEND[odd[0]]}" if odd and odd[0] in MEND else ""
 
-    def _mended(self, shape: tuple[int, ...], bad: "Misfit") -> bool:
+    def _mended(self, shape: tuple[int, ...], bad: Misfit) -> bool:
         """Whether with this shape the whole call would fit, and not only this argument."""
         sizes = bad.sizes.copy()
         return self._spans(shape, sizes) and all(form.fits(value, sizes) for _, form, value in bad.later)
@@ -130,7 +129,7 @@ class Several:
             for key, each in _members(value):
                 yield from self.inner.parts(f"{name}[{key!r}]", each)
 
-    def refusal(self, bad: "Misfit") -> Exception:
+    def refusal(self, bad: Misfit) -> Exception:
         """As `Array.refusal`."""
         text = isinstance(bad.value, str)
         came, advice = ("one string", f"; try [{bad.name}]") if text else (type(bad.value).__name__, "")
@@ -150,28 +149,46 @@ class Text:
         """As `Array.parts`."""
         yield name, self, value
 
-    def refusal(self, bad: "Misfit") -> Exception:
+    def refusal(self, bad: Misfit) -> Exception:
         """As `Array.refusal`."""
         advice = f"; try ' '.join({bad.name})" if isinstance(bad.value, list | tuple) else ""
         return TypeError(f"{bad.name} is {type(bad.value).__name__}, but {bad.taker} takes a string there{advice}")
 
 
-Form = Array | Several | Text
+class Record:
+    """An annotation that is a NamedTuple: its arrays are looked at. Its axes are its own: two may differ in B."""
+
+    axes = ()
+
+    def __init__(self, kind: type, others: tuple) -> None:
+        self.kind, self.others = kind, others
+        forms = {name: form_of(annotation) for name, annotation in kind.__annotations__.items()}
+        self.forms = {name: form for name, form in forms.items() if isinstance(form, Array)}
+        self.known = known_sizes(self.forms.values())
+
+    def fits(self, value: Any, _sizes: Sizes) -> bool:
+        """As `Array.fits`."""
+        if not isinstance(value, self.kind):
+            return isinstance(value, self.others)
+        sizes = self.known.copy()
+        return all(form.fits(getattr(value, name), sizes) for name, form in self.forms.items())
+
+    def parts(self, name: str, value: Any) -> Iterator[tuple[str, "Form", Any]]:
+        """As `Array.parts`."""
+        yield name, self, value
+
+    def refusal(self, bad: Misfit) -> Exception:
+        """As `Array.refusal`; of a record it explains the first field that does not fit."""
+        if isinstance(bad.value, self.kind):
+            forms = {f"{bad.name}.{name}": form for name, form in self.forms.items()}
+            values = {f"{bad.name}.{name}": getattr(bad.value, name) for name in self.forms}
+            return explain(bad.taker, forms, values, self.known)
+        came, kind = type(bad.value).__name__, self.kind.__name__
+        fields = ", ".join(self.kind._fields)
+        return TypeError(f"{bad.name} is {came}, but {bad.taker} takes {kind}; try {kind}({fields})")
 
 
-class Misfit(NamedTuple):
-    """The first part of a call that does not fit, and what is needed to explain it."""
-
-    name: str
-    value: Any
-    taker: str
-    """Name of the function."""
-    sizes: Sizes
-    """Set by the parts before it."""
-    source: dict[str, str]
-    """Which part set each size."""
-    later: list[tuple[str, Form, Any]]
-    """The parts behind it, which a change has to fit as well."""
+Form = Array | Several | Text | Record
 
 
 def form_of(annotation: Any) -> Form | None:
@@ -186,6 +203,8 @@ def form_of(annotation: Any) -> Form | None:
         if isinstance(origin, type) and issubclass(origin, Collection):
             member = inside[0 if origin is tuple else -1]
             return Several(Text() if member is str else form_of(member), others)
+        if hasattr(member, "_fields") and (record := Record(member, others)).forms:
+            return record
     return None
 
 

@@ -72,6 +72,8 @@ def is_misfit(call: Call) -> bool:
     owner = getattr(call.function, "__self__", None)
     checked = jaxtyped(inspect.unwrap(call.function if owner is None else call.function.__func__), typechecker=beartype)
     try:
+        for record in filter(is_record, call.arguments.values()):  # jaxtyping itself does not look into one
+            jaxtyped(type(record).__new__, typechecker=beartype)(type(record), *record)
         with torch.random.fork_rng():
             run(call, checked if owner is None else checked.__get__(owner))
     except TypeCheckError as error:
@@ -87,7 +89,10 @@ def mends(words: str, call: Call) -> bool | None:
     if advice is None:
         return None
     expression, name = advice.groups()
-    return not is_misfit(spoilt(call, name, eval(expression, {"torch": torch, **call.arguments})))
+    mended, was = eval(expression, {"torch": torch, **call.arguments}), call.arguments[name]
+    if is_record(was):
+        mended = was._replace(**{re.search(rf"{name}\.(\w+)", expression)[1]: mended})
+    return not is_misfit(spoilt(call, name, mended))
 
 
 def wrong_forms(good: Call) -> Iterator[Spoilt]:
@@ -176,7 +181,11 @@ def replaced(value: Any, path: tuple, new: Any) -> Any:
         return new
     copy = dict(value) if isinstance(value, Mapping) else list(value)
     copy[path[0]] = replaced(value[path[0]], path[1:], new)
-    return copy
+    return type(value)(*copy) if is_record(value) else copy
+
+
+def is_record(value: Any) -> bool:
+    return isinstance(value, tuple) and hasattr(value, "_fields")
 
 
 def shows(result: Any) -> bool:

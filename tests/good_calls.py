@@ -83,6 +83,8 @@ SEEN = [{"ring", "disc"}, {"disc"}]
 NAMES = ["ring", "disc", "cross", "square"]
 CORNERS = torch.tensor([[0.0, 0.0], [3.0, 1.0], [6.0, 2.0]])
 BOXES = torch.cat([CORNERS, CORNERS + 5], dim=1)
+TRUTH = detection.Boxes(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), BOXES)
+FOUND = detection.Boxes(*(torch.cat([part, part.flip(0), part[:1]]) for part in TRUTH))
 CONFUSION = torch.tensor([[3, 1], [2, 4]])
 
 
@@ -110,6 +112,8 @@ def metrics() -> list[Call]:
         Call(classification.average_precision_recall_f1, {"confusion": CONFUSION, "average": "macro"}),
         Call(hallucination.chair, {"mentioned": [["ring"], ["disc", "cross"]], "present": SEEN}),
         Call(detection.box_iou, {"first": BOXES, "second": BOXES[:2] + 1}),
+        Call(detection.find_hits, {"found": FOUND, "score": SCORE, "truth": TRUTH, "iou": 0.5}),
+        Call(detection.mean_average_precision, {"found": FOUND, "score": SCORE, "truth": TRUTH}),
         Call(detection.ranked_average_precision, {"hit": RIGHT, "score": SCORE, "truths": 5}),
         Call(
             hallucination.pope_probes,

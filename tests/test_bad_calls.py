@@ -17,8 +17,6 @@ HERE = Path(__file__).parent
 AN_ARRAY_OR_A_COLLECTION = re.compile(r"jaxtyping|collections\.abc\.(Sequence|Collection|Mapping)\[")
 ELSEWHERE = {
     "attribute_answer": "needs a model of transformers: test_explain_transformers.py",
-    "find_hits": "takes Boxes, which check themselves: test_metrics_detection.py",
-    "mean_average_precision": "likewise",
     "TransformersNames": "the face that captum sees: test_explain_captions.py",
     "TransformersNames.generate": "likewise",
 }

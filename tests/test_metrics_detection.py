@@ -107,13 +107,17 @@ def test_inventions_below_all_hits_cost_nothing_and_above_them_much():
 def test_what_is_no_box_is_refused():
     with pytest.raises(ValueError, match=r"second holds a box without area; give \(left, top, right, bottom\)"):
         box_iou(torch.tensor([[0.0, 0, 1, 1]]), torch.tensor([[5.0, 5, 2, 2]]))
-    truth = image_of((0, 0, 10, 10))
+    truth, flat = image_of((0, 0, 10, 10)), image_of((0, 0, 10, 0))
     uneven = truth._replace(label=torch.tensor([0, 1]))
     for call in (find_hits, mean_average_precision):
         which = {"iou": 0.5} if call is find_hits else {}
-        with pytest.raises(ValueError, match=r"found holds images, labels and boxes of lengths \[1, 2, 1\]"):
+        with pytest.raises(ValueError, match=r"found.label has shape \(2,\), .* with boxes = 1 as in found.image$"):
             call(uneven, torch.tensor([0.9]), truth, **which)
+        with pytest.raises(TypeError, match=r"found is tuple, but .* takes Boxes; try Boxes\(image, label, box\)"):
+            call(tuple(truth), torch.tensor([0.9]), truth, **which)
+        with pytest.raises(ValueError, match="truth holds a box without area"):
+            call(truth, torch.tensor([0.9]), flat, **which)
         with pytest.raises(ValueError, match="NaN"):
             call(truth, torch.tensor([float("nan")]), truth, **which)
-    with pytest.raises(ValueError, match="1 boxes and 2 scores"):
+    with pytest.raises(ValueError, match="found has 1, score has 2"):
         find_hits(truth, torch.tensor([0.9, 0.1]), truth, iou=0.5)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -27,6 +28,17 @@ def joined(
     words: Sequence[Sequence[str]] = (),
 ):
     return sum(modalities)
+
+
+class Labelled(NamedTuple):
+    scores: Float[Tensor, "B 5"]
+    label: Int[Tensor, " B"]
+    name: str = ""
+
+
+@refuse.misfit
+def gained(before: Labelled, after: Labelled, *, third: Labelled | None = None):
+    return len(after.label) - len(before.label)
 
 
 class Picture(nn.Module):
@@ -106,6 +118,18 @@ MISFITS = {
         lambda: joined(SCORES, words=[["red"], "ring"]),
     ),
     "words is int, but joined takes a collection": (TypeError, lambda: joined(SCORES, words=3)),
+    "after.label has shape (8, 1), but gained takes (B,) with B = 8 as in after.scores; try after.label.squeeze(1)": (
+        ValueError,
+        lambda: gained(Labelled(SCORES[:7], LABEL[:7]), Labelled(SCORES, LABEL[:, None])),
+    ),
+    "before.scores has shape (8, 4), but gained takes (B, 5)": (
+        ValueError,
+        lambda: gained(Labelled(SCORES[:, :4], LABEL), Labelled(SCORES, LABEL)),
+    ),
+    "third is tuple, but gained takes Labelled; try Labelled(scores, label, name)": (
+        TypeError,
+        lambda: gained(*[Labelled(SCORES, LABEL)] * 2, third=(SCORES, LABEL)),
+    ),
     "image has shape (2, 8, 8, 3), but Picture takes (B, 3, side, side); try image.movedim(-1, 1)": (
         ValueError,
         lambda: Picture()(torch.rand(2, 8, 8, 3)),
@@ -145,6 +169,7 @@ def test_the_advice_works():
 def test_what_fits_passes_and_python_keeps_its_own_complaints():
     joined(SCORES, SCORES, mask=torch.ones(4, 5, dtype=torch.bool), shares=[0.5], maps={}, words=[["red"]])
     assert joined() == 0
+    assert gained(Labelled(SCORES[:7], LABEL[:7]), Labelled(SCORES, LABEL), third=None) == 1
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'label'"):
         share_right(SCORES)
     with pytest.raises(TypeError, match="unexpected keyword argument 'labels'"):

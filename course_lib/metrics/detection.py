@@ -4,8 +4,7 @@ A box is (left, top, right, bottom) in any unit of length. The figure is COCO's:
 class, the found boxes of all images stand in one list by score; AP is the area under its precision-recall curve; mAP is
 the mean over IoUs and classes. No threshold on the score is involved, so it does not say which boxes to show.
 
-Left out of COCO's: crowds, size ranges, and the limit of 100 boxes per image. Axis letters: course_lib/__init__.py; D
-counts found boxes, G true ones.
+Left out of COCO's: crowds, size ranges, and the limit of 100 boxes per image.
 """
 
 from collections.abc import Sequence
@@ -24,24 +23,21 @@ COCO_IOU = tuple((0.5 + 0.05 * torch.arange(10, dtype=torch.float64)).tolist())
 class Boxes(NamedTuple):
     """Boxes of many images, in any order."""
 
-    image: Int[Tensor, " D"]
+    image: Int[Tensor, " boxes"]
     """Number of the image that the box is in."""
-    label: Int[Tensor, " D"]
+    label: Int[Tensor, " boxes"]
     """Class number."""
-    box: Float[Tensor, "D 4"]
+    box: Float[Tensor, "boxes 4"]
 
 
 @refuse.misfit
-def box_iou(first: Float[Tensor, "D 4"], second: Float[Tensor, "G 4"]) -> Float[Tensor, "D G"]:
+def box_iou(first: Float[Tensor, "first 4"], second: Float[Tensor, "second 4"]) -> Float[Tensor, "first second"]:
     """Intersection over union of every pair: area of the overlap / area that at least one of the two covers.
 
     Best 1; 0 for boxes that do not touch, whether they are near or far. Not linear: a square moved by a tenth of its
     side has 0.9 / 1.1 = 0.82, by a third 0.50.
     """
-    for name, box in (("first", first), ("second", second)):
-        refuse.infinite(**{name: box})
-        if (box[:, 2:] <= box[:, :2]).any():
-            raise ValueError(f"{name} holds a box without area; give (left, top, right, bottom), not width and height")
+    _check_areas(first=first, second=second)
     low, high = torch.maximum(first[:, None, :2], second[:, :2]), torch.minimum(first[:, None, 2:], second[:, 2:])
     overlap = (high - low).clamp(min=0).prod(dim=-1)
     areas = ((box[:, 2:] - box[:, :2]).prod(dim=-1) for box in (first, second))
@@ -49,7 +45,7 @@ def box_iou(first: Float[Tensor, "D 4"], second: Float[Tensor, "G 4"]) -> Float[
 
 
 @refuse.misfit
-def find_hits(found: Boxes, score: Float[Tensor, " D"], truth: Boxes, *, iou: float) -> Bool[Tensor, " D"]:
+def find_hits(found: Boxes, score: Float[Tensor, " found"], truth: Boxes, *, iou: float) -> Bool[Tensor, " found"]:
     """Which found boxes are hits: from the highest score down, each takes the free true box that it overlaps most.
 
     Same image, same class, IoU of at least `iou`. A true box is taken once, so a second box on one object is a false
@@ -57,9 +53,8 @@ def find_hits(found: Boxes, score: Float[Tensor, " D"], truth: Boxes, *, iou: fl
     """
     refuse.outside(0, 1, iou=iou)
     refuse.nan(score=score)
-    _check(found=found, truth=truth)
-    if len(found.box) != len(score):
-        raise ValueError(f"{len(found.box)} boxes and {len(score)} scores; give one score per box")
+    refuse.uneven(found=found.box, score=score)
+    _check_areas(found=found.box, truth=truth.box)
     overlap = box_iou(found.box, truth.box)
     same = (found.image[:, None] == truth.image) & (found.label[:, None] == truth.label)
     overlap = torch.where(same & (overlap >= iou), overlap, -1.0)
@@ -73,7 +68,7 @@ def find_hits(found: Boxes, score: Float[Tensor, " D"], truth: Boxes, *, iou: fl
 
 
 @refuse.misfit
-def ranked_average_precision(hit: Bool[Tensor, " D"], score: Float[Tensor, " D"], truths: int) -> float:
+def ranked_average_precision(hit: Bool[Tensor, " found"], score: Float[Tensor, " found"], truths: int) -> float:
     """COCO's AP of a ranked list: mean over the recalls 0, 0.01 ... 1 of the best precision at that recall or beyond.
 
     truths: how many boxes there were to find; those never found count as recall that is not reached, with precision
@@ -92,13 +87,12 @@ def ranked_average_precision(hit: Bool[Tensor, " D"], score: Float[Tensor, " D"]
 
 @refuse.misfit
 def mean_average_precision(
-    found: Boxes, score: Float[Tensor, " D"], truth: Boxes, *, ious: Sequence[float] = COCO_IOU
+    found: Boxes, score: Float[Tensor, " found"], truth: Boxes, *, ious: Sequence[float] = COCO_IOU
 ) -> float:
     """Mean of `ranked_average_precision` over the classes that occur in `truth`, and over `ious`.
 
     ious=(0.5,) is AP50. Chance is about 0. Lin et al. (2014), arXiv:1405.0312.
     """
-    _check(found=found, truth=truth)
     refuse.empty(truth=truth.label, ious=ious)
     values = []
     for iou in ious:
@@ -109,10 +103,8 @@ def mean_average_precision(
     return sum(values) / len(values)
 
 
-def _check(**boxes: Boxes) -> None:
-    for name, value in boxes.items():
-        if not isinstance(value, Boxes):
-            raise TypeError(f"{name} is {type(value).__name__}, but must be Boxes; try Boxes(image, label, box)")
-        lengths = [len(part) for part in value]
-        if len(set(lengths)) > 1:
-            raise ValueError(f"{name} holds images, labels and boxes of lengths {lengths}; give one of each per box")
+def _check_areas(**boxes: Float[Tensor, "_ 4"]) -> None:
+    for name, box in boxes.items():
+        refuse.infinite(**{name: box})
+        if (box[:, 2:] <= box[:, :2]).any():
+            raise ValueError(f"{name} holds a box without area; give (left, top, right, bottom), not width and height")
