@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class TorchWork(TorchFunctionMode):
@@ -26,6 +27,23 @@ class TorchWork(TorchFunctionMode):
         if isinstance(result, torch.Tensor):
             self.largest = max(self.largest, result.numel())
             self.numbers += result.numel()
+        return result
+
+
+class TorchOperations(TorchDispatchMode):
+    """Names of all that torch did, and the largest tensor of it: also what a function such as einsum makes inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.largest = 0
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        """Called by torch in place of each of its operations."""
+        result = func(*args, **(kwargs or {}))
+        self.names.add(str(func))
+        if isinstance(result, torch.Tensor):
+            self.largest = max(self.largest, result.numel())
         return result
 
 

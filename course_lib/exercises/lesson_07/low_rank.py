@@ -1,8 +1,8 @@
 """Exercise 07.2: tensor fusion of low rank."""
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from course_lib.lesson.effort import TorchOperations
 from course_lib.lesson.exercises import Exercise
 from course_lib.lesson.tolerance import close
 
@@ -60,22 +60,10 @@ def low_rank_equals_the_tensor(low_rank):
     )
 
 
-class _LargestTensor(TorchDispatchMode):
-    """Remembers the largest tensor that any operation made."""
-
-    numel = 0
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        result = operation(*args, **(kwargs or {}))
-        if isinstance(result, torch.Tensor):
-            self.numel = max(self.numel, result.numel())
-        return result
-
-
 def low_rank_never_builds_the_tensor(low_rank):
-    with _LargestTensor() as largest:
+    with TorchOperations() as work:
         low_rank(*_low_rank_case(rank=2, out=1, image_width=60, text_width=70, batch=3))
-    assert largest.numel < 61 * 71, "a tensor with all pairs of features was built; project to (B, R, K) first instead"
+    assert work.largest < 61 * 71, "a tensor with all pairs of features was built; project to (B, R, K) first instead"
 
 
 def _low_rank(image, text, image_factors, text_factors):

@@ -123,7 +123,7 @@ def online_never_joins_the_blocks(online_softmax):
     assert close(got, _whole(blocks)), "sixty blocks come out wrong"
 
 
-def by_blocks(blocks, safe=True, empty=True):
+def _by_blocks(blocks, safe=True, empty=True):
     largest, total, mix = -INF, 0.0, 0.0
     for scores, values in blocks:
         new = scores.amax(dim=1, keepdim=True).clamp(min=largest)
@@ -182,10 +182,6 @@ def _one_maximum(blocks):
     return sum((scores - largest).exp() @ values for scores, values in blocks) / total.clamp(min=1e-300)
 
 
-def _joined(blocks):
-    return _whole(blocks)
-
-
 def _undivided(blocks):
     largest = torch.stack([scores.amax(dim=1, keepdim=True) for scores, _ in blocks]).amax(dim=0)
     return sum((scores - largest).exp() @ values for scores, values in blocks)
@@ -212,21 +208,21 @@ online_softmax = Exercise(
         online_gives_zeros_where_nothing_may_be_read,
         online_never_joins_the_blocks,
     ),
-    reference=by_blocks,
+    reference=_by_blocks,
     mutants={
-        "the result is (T, E)": lambda blocks: by_blocks(blocks).T,
+        "the result is (T, E)": lambda blocks: _by_blocks(blocks).T,
         "the mix was never divided": _undivided,
         "softmaxes were averaged": lambda blocks: sum(s.softmax(dim=1) @ v for s, v in blocks) / len(blocks),
-        "only the last block is left": lambda blocks: by_blocks(blocks[-1:]),
+        "only the last block is left": lambda blocks: _by_blocks(blocks[-1:]),
         "the old mix was not shrunk": lambda blocks: _left_behind(blocks, mix=False),
         "the old sum was not shrunk": lambda blocks: _left_behind(blocks, total=False),
         "neither o nor l was shrunk": lambda blocks: _left_behind(blocks, mix=False, total=False),
-        "blocks of (1, 5, 2) keys": lambda blocks: by_blocks([(s[:, :4], v[:4]) for s, v in blocks]),
+        "blocks of (1, 5, 2) keys": lambda blocks: _by_blocks([(s[:, :4], v[:4]) for s, v in blocks]),
         "exp of 10,000 is infinite": _overflowing,
         "every row has its own maximum": _one_maximum,
-        "NaN when all scores of a first block": lambda blocks: by_blocks(blocks, safe=False, empty=False),
-        "a row with no score but -inf is 0 / 0": lambda blocks: by_blocks(blocks, empty=False),
-        "never join them": _joined,
+        "NaN when all scores of a first block": lambda blocks: _by_blocks(blocks, safe=False, empty=False),
+        "a row with no score but -inf is 0 / 0": lambda blocks: _by_blocks(blocks, empty=False),
+        "never join them": _whole,
     },
     alternatives={"log of sums, as devices merge": _by_log_sums, "a class, key by key": _by_rows},
     hints=(

@@ -1,28 +1,13 @@
 """Exercise 17.2: a matrix with all singular values near one, by matrix products alone, as in Muon."""
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from course_lib.lesson.effort import TorchOperations
 from course_lib.lesson.exercises import Exercise
 from course_lib.lesson.tolerance import close
 
 MUON = (3.4445, -4.7750, 2.0315)
 MILD = (1.5, -0.7, 0.2)
-
-
-class _Watch(TorchDispatchMode):
-    """Sees every operation of torch: the largest tensor that came out, and whether a decomposition was asked for."""
-
-    def __init__(self):
-        super().__init__()
-        self.largest, self.decomposed = 0, False
-
-    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
-        result = operation(*args, **(kwargs or {}))
-        self.decomposed |= any(word in str(operation) for word in ("svd", "eigh", "linalg_qr"))
-        if isinstance(result, torch.Tensor):
-            self.largest = max(self.largest, result.numel())
-        return result
 
 
 def _matrix(rows=3, columns=5, seed=0):
@@ -103,40 +88,36 @@ def schulz_repeats(newton_schulz):
 def schulz_stays_small(newton_schulz):
     for rows, columns in ((2, 300), (300, 2)):
         matrix = _matrix(rows, columns)
-        with _Watch() as watch:
+        with TorchOperations() as work:
             newton_schulz(matrix, 2, MILD)
-        assert not watch.decomposed, "no decomposition: the rounds are there to spare it"
-        assert watch.largest <= matrix.numel(), (
-            f"for a ({rows}, {columns}) matrix you made a tensor of {watch.largest:,} numbers: put the product on the "
+        decomposed = any(word in name for name in work.names for word in ("svd", "eigh", "linalg_qr"))
+        assert not decomposed, "no decomposition: the rounds are there to spare it"
+        assert work.largest <= matrix.numel(), (
+            f"for a ({rows}, {columns}) matrix you made a tensor of {work.largest:,} numbers: put the product on the "
             "shorter side, 2 by 2; transpose a tall matrix before and after"
         )
 
 
-def _schulz(matrix, steps, coefficients):
+def _round(x, gram, coefficients):
     a, b, c = coefficients
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / x.norm().clamp(min=1e-7)
-    for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x.T if tall else x
+    return a * x + (b * gram + c * gram @ gram) @ x
 
 
-def _schulz_with(round=None, norm=torch.linalg.norm, least=1e-7):
-    """The reference with another round, another norm or none, or another least norm."""
+def _schulz_with(round=_round, norm=torch.linalg.norm, least=1e-7):
+    """The reference; or with another round, another norm or none, or another least norm."""
 
     def answer(matrix, steps, coefficients):
         tall = matrix.shape[0] > matrix.shape[1]
         x = matrix.T if tall else matrix
         x = x / norm(x).clamp(min=least)
         for _ in range(steps):
-            gram = x @ x.T
-            a, b, c = coefficients
-            x = a * x + (b * gram + c * gram @ gram) @ x if round is None else round(x, gram, coefficients)
+            x = round(x, x @ x.T, coefficients)
         return x.T if tall else x
 
     return answer
+
+
+_schulz = _schulz_with()
 
 
 def _schulz_long_side(matrix, steps, coefficients):
