@@ -32,7 +32,7 @@ def misfit(function: Function) -> Function:
         ValueError: label has shape (8, 1), but accuracy takes (B,) with B = 8 as in scores; try label.squeeze(1)
 
     A letter has one size in one call. ValueError for a shape; TypeError for a dtype, for what is no tensor, and for a
-    string where a collection of them is wanted. Of a NamedTuple its arrays are looked at, and two may differ in a letter.
+    string where a collection of them is wanted. Of a NamedTuple the arrays are looked at, each record by itself.
     Annotations without an array or a collection are not looked at.
     """
     signature = inspect.signature(function)
